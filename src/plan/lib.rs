@@ -1,1 +1,40 @@
-//! Being built.
+//! The decisions of agenttier-backup, and nothing else.
+//!
+//! Everything here is a function from values to values: no Kubernetes client, no
+//! runtime, no clock, no randomness. Cargo enforces the first two, lints the rest.
+//! The same functions serve the controller, the `plan` command, the tests and
+//! the simulations.
+//!
+//! - [`decide`] turns one [`Volume`] into a [`Verdict`]: is it protected, which
+//!   recovery points are kept and why, what should be done, when to look again.
+//! - [`admit`] takes the wishes of all verdicts and lets through what pacing and
+//!   the in-flight caps allow, prunes before snapshots, most exposed volume first.
+//! - [`restore::next_step`] says what a restore has to do next, from what exists.
+
+mod admission;
+mod decide;
+mod hash;
+pub mod marks;
+mod name;
+mod ownership;
+mod pacing;
+mod policy;
+mod readiness;
+pub mod restore;
+mod retention;
+mod slot;
+mod verdict;
+mod volume;
+pub mod workspace;
+
+pub use admission::{Admission, HeldBack, Limits, admit};
+pub use decide::decide;
+pub use name::{LONGEST_NAME, claim_label, snapshot_name};
+pub use ownership::{Foreign, Ownership, ownership};
+pub use pacing::{Pacer, Rate};
+pub use policy::{Interval, IntervalError, Policy, Retention, SHORTEST_INTERVAL};
+pub use readiness::{FAILED_AFTER, Readiness};
+pub use retention::{Fate, Keep, retain};
+pub use slot::{Slot, Slots};
+pub use verdict::{Action, Judged, Keeper, Protection, Prune, Reason, TakeSnapshot, Verdict, VolumeId};
+pub use volume::{ClaimPhase, RecoveryPoint, SandboxRef, Volume, VolumeUid};

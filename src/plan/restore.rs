@@ -1,0 +1,189 @@
+//! Restoring one sandbox from one recovery point: what comes next, given what exists.
+//!
+//! The order is what makes it safe. The volume is made and bound *first*, under the name that AgentTier would
+//! give it (`<sandbox>-workspace`): AgentTier adopts an existing claim of that name as it is. Then the Sandbox,
+//! and at once its status `{phase: Stopped, podName, pvcName}`: a Sandbox with a pod name is never given an
+//! empty volume of the warm pool. Only then is it started, and afterwards checked to run on the volume that
+//! was made for it; one that was robbed all the same is stopped and put back.
+//!
+//! [`next_step`] keeps no state: it may be asked again after any interruption.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What exists of a restore, as last read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sight {
+    /// The recovery point.
+    pub snapshot: Option<SnapshotSight>,
+    /// The claim `<sandbox>-workspace` in the target's namespace.
+    pub claim: Option<ClaimSight>,
+    /// The target Sandbox.
+    pub sandbox: Option<SandboxSight>,
+    /// The volume binds only once a pod uses it (`volumeBindingMode: WaitForFirstConsumer`).
+    pub binds_on_first_use: bool,
+}
+
+/// The recovery point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotSight {
+    /// `status.readyToUse`, and nobody is deleting it.
+    pub usable: bool,
+}
+
+/// The claim for the restored data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // what one reads off an object, each on its own
+pub struct ClaimSight {
+    /// Made by this restore, from this recovery point.
+    pub ours: bool,
+    /// Bound to a volume.
+    pub bound: bool,
+    /// Its volume is gone.
+    pub lost: bool,
+    /// It has a deletionTimestamp.
+    pub terminating: bool,
+    /// The target Sandbox is among its owners.
+    pub owned_by_sandbox: bool,
+}
+
+/// The target Sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools)] // as above
+pub struct SandboxSight {
+    /// Made by this restore, from this recovery point.
+    pub ours: bool,
+    /// It has a deletionTimestamp.
+    pub terminating: bool,
+    /// `status.phase`; empty before AgentTier's first word.
+    pub phase: String,
+    /// `status.message`.
+    pub message: String,
+    /// `status.podName` is set.
+    pub has_pod_name: bool,
+    /// `status.pvcName`.
+    pub claim: Option<String>,
+    /// The claim that its live pod mounts, where there is a pod.
+    pub mounted: Option<String>,
+    /// It was told to stop and has not yet.
+    pub stopping: bool,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Step {
+    /// Make the claim from the recovery point.
+    CreateClaim,
+    /// Wait until the claim is Bound.
+    AwaitBound,
+    /// Make the Sandbox.
+    CreateSandbox,
+    /// Write status `{phase: Stopped, podName, pvcName}`.
+    Park,
+    /// Make the Sandbox the claim's owner, so that deleting it deletes the volume.
+    Adopt,
+    /// Set phase Creating: AgentTier boots it.
+    Start,
+    /// Wait until it runs.
+    AwaitRunning,
+    /// It runs on another volume: tell AgentTier to stop it, so that it can be put back.
+    StopRobbed,
+    /// Wait until it has stopped.
+    AwaitStopped,
+    /// It runs (or was left stopped) on its own data.
+    Done,
+    /// It cannot go on.
+    Refuse(Refusal),
+}
+
+/// Why a restore cannot go on. Names are stable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Refusal {
+    /// There is no such recovery point.
+    NoRecoveryPoint,
+    /// The recovery point is not ready to use, or it is being deleted.
+    RecoveryPointNotReady,
+    /// A claim of that name exists and this restore did not make it.
+    VolumeExists,
+    /// The restored claim is being deleted.
+    VolumeLeaving,
+    /// The restored claim lost its volume.
+    VolumeLost,
+    /// A Sandbox of that name exists and this restore did not make it.
+    SandboxExists,
+    /// The restored Sandbox is being deleted.
+    SandboxLeaving,
+    /// AgentTier put the restored Sandbox in Error.
+    SandboxError(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRecoveryPoint => "there is no such recovery point",
+            Self::RecoveryPointNotReady => "the recovery point is not ready to use, or it is being deleted",
+            Self::VolumeExists => {
+                "a volume claim for that sandbox exists already; choose another name with --as"
+            }
+            Self::VolumeLeaving => "the restored volume claim is being deleted",
+            Self::VolumeLost => "the restored volume claim lost its volume",
+            Self::SandboxExists => "a sandbox of that name exists already; choose another name with --as",
+            Self::SandboxLeaving => "the restored sandbox is being deleted",
+            Self::SandboxError(message) => return write!(f, "AgentTier reports an error: {message}"),
+        })
+    }
+}
+
+/// Whether the restored sandbox is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Boot it.
+    Running,
+    /// Leave it stopped; it boots on its data when it is resumed.
+    Stopped,
+}
+
+/// Says what comes next for the restore into the claim `claim`.
+#[must_use]
+pub fn next_step(sight: &Sight, claim: &str, start: Start) -> Step {
+    // Whatever is in the way is said before anything is made.
+    match &sight.sandbox {
+        Some(sandbox) if !sandbox.ours => return Step::Refuse(Refusal::SandboxExists),
+        Some(sandbox) if sandbox.terminating => return Step::Refuse(Refusal::SandboxLeaving),
+        _ => {}
+    }
+    let Some(volume) = sight.claim else {
+        return match sight.snapshot {
+            None => Step::Refuse(Refusal::NoRecoveryPoint),
+            Some(SnapshotSight { usable: false }) => Step::Refuse(Refusal::RecoveryPointNotReady),
+            Some(SnapshotSight { usable: true }) => Step::CreateClaim,
+        };
+    };
+    match () {
+        () if !volume.ours => return Step::Refuse(Refusal::VolumeExists),
+        () if volume.terminating => return Step::Refuse(Refusal::VolumeLeaving),
+        () if volume.lost => return Step::Refuse(Refusal::VolumeLost),
+        () if !volume.bound && !sight.binds_on_first_use => return Step::AwaitBound,
+        () => {}
+    }
+    let Some(sandbox) = &sight.sandbox else { return Step::CreateSandbox };
+    let on_its_volume = sandbox.claim.as_deref() == Some(claim);
+    match sandbox.phase.as_str() {
+        "Error" => Step::Refuse(Refusal::SandboxError(sandbox.message.clone())),
+        "Stopped" if !(on_its_volume && sandbox.has_pod_name) => Step::Park,
+        "Stopped" if !volume.owned_by_sandbox => Step::Adopt,
+        "Stopped" if start == Start::Stopped => Step::Done,
+        "Stopped" => Step::Start,
+        "Running" if sandbox.stopping => Step::AwaitStopped,
+        "Running" if !on_its_volume || sandbox.mounted.as_deref().is_some_and(|mounted| mounted != claim) => {
+            Step::StopRobbed
+        }
+        "Running" if !volume.owned_by_sandbox => Step::Adopt,
+        "Running" if sandbox.mounted.is_some() && volume.bound => Step::Done,
+        // Robbed while booting, or on its way: AgentTier takes a stop only from Running.
+        "Creating" if sandbox.claim.is_some() => Step::AwaitRunning,
+        "Running" => Step::AwaitRunning,
+        _ => Step::Park,
+    }
+}
