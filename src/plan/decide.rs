@@ -3,13 +3,17 @@
 use jiff::Timestamp;
 
 use crate::{
-    Action, ClaimPhase, Fate, Judged, Keep, Policy, Protection, Prune, Readiness, Reason, Slots,
+    Action, ClaimPhase, Fate, Governance, Judged, Keep, Policy, Protection, Prune, Readiness, Reason, Slots,
     TakeSnapshot, Verdict, Volume, VolumeId, retain, snapshot_name,
 };
 
 /// Judges one volume under the policy of its namespace.
 #[must_use]
-pub fn decide(now: Timestamp, policy: Option<&Policy>, volume: &Volume) -> Verdict {
+pub fn decide(now: Timestamp, governance: &Governance, volume: &Volume) -> Verdict {
+    let policy = match governance {
+        Governance::By(policy) => Some(policy),
+        _ => None,
+    };
     let id = VolumeId {
         namespace: volume.namespace.clone(),
         claim: volume.claim.clone(),
@@ -18,7 +22,7 @@ pub fn decide(now: Timestamp, policy: Option<&Policy>, volume: &Volume) -> Verdi
     let ready_timeout = policy.map_or(crate::FAILED_AFTER, |policy| policy.ready_timeout);
     let readiness: Vec<Readiness> =
         volume.points.iter().map(|point| Readiness::of(point, now, ready_timeout)).collect();
-    let obstacle = obstacle(policy, volume);
+    let obstacle = obstacle(governance, volume);
     let active = policy.filter(|_| obstacle.is_none());
 
     let sight = Sight::of(now, volume, &readiness);
@@ -47,7 +51,7 @@ pub fn decide(now: Timestamp, policy: Option<&Policy>, volume: &Volume) -> Verdi
 
     Verdict {
         sandbox: volume.sandbox.as_ref().map(|sandbox| sandbox.name.clone()),
-        policy: policy.map(|policy| policy.name.clone()),
+        policy: governance.policy_name().map(str::to_owned),
         driver: volume.driver.clone(),
         interval: active.map(|policy| policy.interval),
         protection: match (active, obstacle) {
@@ -62,11 +66,13 @@ pub fn decide(now: Timestamp, policy: Option<&Policy>, volume: &Volume) -> Verdi
 }
 
 /// Why no snapshot of the volume can be taken at all.
-fn obstacle(policy: Option<&Policy>, volume: &Volume) -> Option<Reason> {
-    let Some(policy) = policy else { return Some(Reason::NoPolicy) };
+fn obstacle(governance: &Governance, volume: &Volume) -> Option<Reason> {
+    match governance {
+        Governance::Nobody => return Some(Reason::NoPolicy),
+        Governance::Held { reason, .. } => return Some(*reason),
+        Governance::By(_) => {}
+    }
     match () {
-        () if policy.suspended => Some(Reason::PolicySuspended),
-        () if !policy.snapshots_enabled => Some(Reason::SnapshotsDisabled),
         () if volume.terminating => Some(Reason::ClaimTerminating),
         () if volume.phase == ClaimPhase::Pending => Some(Reason::ClaimPending),
         () if volume.phase == ClaimPhase::Lost => Some(Reason::ClaimLost),

@@ -32,7 +32,7 @@ pub use decide::decide;
 pub use name::{LONGEST_NAME, claim_label, snapshot_name};
 pub use ownership::{Foreign, Ownership, ownership};
 pub use pacing::{Pacer, Rate};
-pub use policy::{Interval, IntervalError, Policy, Retention, SHORTEST_INTERVAL};
+pub use policy::{Governance, Interval, IntervalError, Policy, Retention, SHORTEST_INTERVAL};
 pub use readiness::{FAILED_AFTER, Readiness};
 pub use retention::{Fate, Keep, retain};
 pub use slot::{Slot, Slots};

@@ -3,6 +3,8 @@
 use jiff::SignedDuration;
 use serde::Serialize;
 
+use crate::Reason;
+
 /// The shortest interval between two recovery points of a volume. Real storage wants minutes; this bound
 /// only keeps a slip of the pen from hammering it.
 pub const SHORTEST_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
@@ -60,15 +62,41 @@ pub struct Retention {
     pub keep_last: u32,
 }
 
-/// The policy that a volume follows, as the planner needs it.
+/// Which policy a namespace follows, and whether it is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Governance {
+    /// No policy selects the namespace.
+    Nobody,
+    /// A policy selects it, but is not in force: nothing is made and nothing is deleted.
+    ///
+    /// No lower policy takes its place: that one might keep less.
+    Held {
+        /// Name of the policy.
+        policy: String,
+        /// Why it is not in force.
+        reason: Reason,
+    },
+    /// This policy is in force.
+    By(Policy),
+}
+
+impl Governance {
+    /// Name of the policy, in force or not.
+    #[must_use]
+    pub fn policy_name(&self) -> Option<&str> {
+        match self {
+            Self::Nobody => None,
+            Self::Held { policy, .. } => Some(policy),
+            Self::By(policy) => Some(&policy.name),
+        }
+    }
+}
+
+/// A policy in force, as the planner needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Its name.
     pub name: String,
-    /// Nothing is made and nothing is deleted while it is suspended.
-    pub suspended: bool,
-    /// Layer 1 is on. Off means the same as suspended for snapshots.
-    pub snapshots_enabled: bool,
     /// Time between two recovery points.
     pub interval: Interval,
     /// Past this a snapshot that is not ready counts as slow.

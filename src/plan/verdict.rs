@@ -98,6 +98,8 @@ pub enum Reason {
     PolicySuspended,
     /// Its policy has snapshots turned off.
     SnapshotsDisabled,
+    /// Its policy has errors.
+    PolicyInvalid,
     /// The claim is not bound yet.
     ClaimPending,
     /// The claim's volume is gone.
