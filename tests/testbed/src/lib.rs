@@ -1,1 +1,44 @@
-//! Being built.
+//! A real Kubernetes control plane with real CSI snapshots, as plain processes.
+//!
+//! No container engine and no kubelet: etcd, kube-apiserver,
+//! kube-controller-manager, kube-scheduler, snapshot-controller, the CSI
+//! sidecars and a CSI driver whose volumes are directories run as processes on
+//! loopback ports; kwok plays the nodes. All of it is built once per machine
+//! from published Go modules.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use testbed::{Testbed, progress::Console};
+//!
+//! let testbed = Testbed::prepare(&Console::default()).await?;
+//! let cluster = testbed.cluster("east").nodes(2).start().await?;
+//! println!("KUBECONFIG={}", cluster.kubeconfig().display());
+//! cluster.kill_node("node-1").await?;
+//! cluster.stop().await
+//! # }
+//! ```
+
+mod certificates;
+mod cluster;
+mod components;
+mod control_plane;
+mod controllers;
+mod driver;
+mod forge;
+mod go;
+mod identity;
+mod nodes;
+mod process;
+pub mod progress;
+mod storage;
+mod supervisor;
+mod testbed;
+mod wait;
+
+pub use cluster::{Cluster, ClusterPlan};
+pub use driver::{Code, DRIVER, Driver, Fault};
+pub use identity::client_of;
+pub use process::{Exit, Process, Signal};
+pub use storage::{SNAPSHOT_CLASS, STORAGE_CLASS, WAITING_STORAGE_CLASS};
+pub use testbed::Testbed;
+pub use wait::until;

@@ -1,0 +1,268 @@
+//! A running cluster.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use kube::{Client, Config};
+
+use crate::control_plane::{API_SERVER, ControlPlane};
+use crate::driver;
+use crate::forge::Toolbox;
+use crate::process::{Exit, Process, Signal, tail};
+use crate::supervisor::{Launch, Supervisor};
+
+/// What a cluster is to be like.
+#[derive(Debug)]
+pub struct ClusterPlan {
+    toolbox: Arc<Toolbox>,
+    name: String,
+    driver_root: Option<PathBuf>,
+    nodes: u32,
+}
+
+/// A running cluster. Dropping it takes its processes and its folder down; in
+/// a panic, the ends of all logs are printed first. With `TESTBED_KEEP=1` in
+/// the environment the folder stays.
+#[derive(Debug)]
+pub struct Cluster {
+    name: String,
+    pub(crate) toolbox: Arc<Toolbox>,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) control_plane: ControlPlane,
+    pub(crate) driver_root: PathBuf,
+    running: Mutex<Vec<Running>>,
+}
+
+/// A process and what it takes to start it again.
+#[derive(Debug)]
+struct Running {
+    launch: Launch,
+    process: Process,
+}
+
+/// How many lines of each log a panic prints.
+const TAIL: usize = 30;
+
+impl ClusterPlan {
+    pub(crate) fn new(toolbox: Arc<Toolbox>, name: &str) -> Self {
+        Self { toolbox, name: name.to_owned(), driver_root: None, nodes: 0 }
+    }
+
+    /// Keeps the CSI driver's volumes and snapshots here instead of in the
+    /// cluster's own folder. Clusters whose drivers share a root see each
+    /// other's snapshots by handle, as with regional storage. The folder must
+    /// outlive them; [`Cluster::driver_root`] of a first cluster will do.
+    #[must_use]
+    pub fn driver_root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.driver_root = Some(root.into());
+        self
+    }
+
+    /// Starts with so many nodes: `node-1`, `node-2`, … More can be added.
+    #[must_use]
+    pub fn nodes(mut self, count: u32) -> Self {
+        self.nodes = count;
+        self
+    }
+
+    /// Starts the cluster and waits until it is usable: the API server ready,
+    /// the snapshot CRDs established, the driver answering, the nodes Ready.
+    ///
+    /// # Errors
+    /// When a component does not come up, with the end of its log.
+    pub async fn start(self) -> Result<Cluster> {
+        let supervisor = Supervisor::launch(self.toolbox.binary("supervisor")).await?;
+        if std::env::var_os("TESTBED_KEEP").is_some_and(|value| value == "1") {
+            supervisor.keep().await?;
+            eprintln!("testbed: cluster {} keeps its folder {}", self.name, supervisor.dir().display());
+        }
+        let driver_root = self.driver_root.unwrap_or_else(|| supervisor.dir().join("storage"));
+        std::fs::create_dir_all(&driver_root)?;
+        let mut cluster = Cluster {
+            name: self.name,
+            control_plane: ControlPlane::prepare(supervisor.dir())?,
+            toolbox: self.toolbox,
+            supervisor,
+            driver_root,
+            running: Mutex::default(),
+        };
+        let name = cluster.name.clone();
+        cluster.bring_up(self.nodes).await.with_context(|| format!("start the cluster {name}"))?;
+        Ok(cluster)
+    }
+}
+
+impl Cluster {
+    async fn bring_up(&mut self, nodes: u32) -> Result<()> {
+        self.start_etcd().await?;
+        self.start_api_server().await?;
+        tokio::try_join!(self.start_controllers(), self.start_storage(), self.start_node_simulator())?;
+        let nodes = (1..=nodes).map(|n| format!("node-{n}")).collect::<Vec<_>>();
+        futures::future::try_join_all(nodes.iter().map(|node| self.add_node(node))).await?;
+        Ok(())
+    }
+
+    /// The name that it was started under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder of everything that belongs to this cluster; gone with it.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.supervisor.dir()
+    }
+
+    /// The URL of the API server.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.control_plane.url
+    }
+
+    /// A kubeconfig file with all rights.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.control_plane.kubeconfig
+    }
+
+    /// A client with all rights that retries nothing by itself. A new one each
+    /// time, bound to the current runtime.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::try_from(self.admin_config()).expect("the cluster came up with this configuration")
+    }
+
+    fn admin_config(&self) -> Config {
+        self.control_plane.config.clone().expect("a cluster is handed out only with its API server up")
+    }
+
+    /// The root folder of the CSI driver's volumes and snapshots.
+    #[must_use]
+    pub fn driver_root(&self) -> &Path {
+        &self.driver_root
+    }
+
+    /// Runs any program beside the cluster, with the environment of this
+    /// process (less what points to other clusters) and `env` added, in the
+    /// cluster's folder. Ends with the cluster. A name is free again once its
+    /// process has ended; its log goes on.
+    ///
+    /// # Errors
+    /// When the name is in use or the program cannot be started.
+    pub async fn spawn(
+        &self,
+        name: &str,
+        program: impl AsRef<Path>,
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Result<Process> {
+        let launch = Launch {
+            path: program.as_ref().to_owned(),
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            env: env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            cwd: self.dir().to_owned(),
+        };
+        self.launch(name, launch).await
+    }
+
+    pub(crate) async fn launch(&self, name: &str, launch: Launch) -> Result<Process> {
+        if self.process(name).is_ok_and(|process| process.exit().is_none()) {
+            bail!("a process called {name} is running already");
+        }
+        let process = self.supervisor.start(name, &launch).await?;
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|other| other.process.name() != name);
+        running.push(Running { launch, process: process.clone() });
+        Ok(process)
+    }
+
+    /// A component, such as `etcd`, or a process that was spawned, by name.
+    ///
+    /// # Errors
+    /// When there is none; it lists those that there are.
+    pub fn process(&self, name: &str) -> Result<Process> {
+        self.known(name).map(|(process, _)| process)
+    }
+
+    fn known(&self, name: &str) -> Result<(Process, Launch)> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(found) = running.iter().find(|running| running.process.name() == name) else {
+            let names = running.iter().map(|running| running.process.name()).collect::<Vec<_>>();
+            bail!("no process is called {name}; there are {}", names.join(", "));
+        };
+        Ok((found.process.clone(), found.launch.clone()))
+    }
+
+    /// Ends a process at once, as a crash does.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub async fn kill(&self, name: &str) -> Result<Exit> {
+        self.process(name)?.kill().await
+    }
+
+    /// Stops a process where it is: connections stay open, nothing answers.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub async fn freeze(&self, name: &str) -> Result<()> {
+        self.process(name)?.signal(Signal::Stop).await
+    }
+
+    /// Lets a frozen process go on.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub async fn thaw(&self, name: &str) -> Result<()> {
+        self.process(name)?.signal(Signal::Continue).await
+    }
+
+    /// Kills a process, if it still runs, and starts it again just as before,
+    /// ports included. Waits until a component answers again.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it does not come up.
+    pub async fn restart(&self, name: &str) -> Result<Process> {
+        let (process, launch) = self.known(name)?;
+        process.kill().await?;
+        let process = self.launch(name, launch).await?;
+        match name {
+            crate::control_plane::ETCD => self.etcd_answers(&process).await?,
+            API_SERVER => self.api_server_is_ready(&process).await?,
+            driver::PROCESS => self.driver_answers(&process).await?,
+            _ => {}
+        }
+        Ok(process)
+    }
+
+    /// Takes the cluster down and waits until every process, and the folder
+    /// unless it is kept, is gone.
+    ///
+    /// # Errors
+    /// When that takes more than a minute.
+    pub async fn stop(self) -> Result<()> {
+        self.supervisor.close();
+        tokio::time::timeout(Duration::from_mins(1), self.supervisor.ended())
+            .await
+            .with_context(|| format!("take the cluster {} down", self.name))?
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            for process in running.iter().map(|running| &running.process) {
+                let state = process.exit().map_or_else(|| "running".to_owned(), |exit| exit.to_string());
+                eprintln!("──── {} / {} ({state})", self.name, process.name());
+                eprintln!("{}", tail(process.log_path(), TAIL));
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! etcd and the API server.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use kube::{Client, Config};
+use tokio::net::TcpStream;
+
+use crate::certificates::Certificates;
+use crate::cluster::Cluster;
+use crate::identity::{client_config, write_kubeconfig};
+use crate::process::{Process, tail};
+use crate::supervisor::Launch;
+use crate::wait::until;
+
+pub(crate) const ETCD: &str = "etcd";
+pub(crate) const API_SERVER: &str = "kube-apiserver";
+
+/// How long a component may take to answer; a busy machine is slow.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How often a start is tried with other ports when they were taken.
+const TRIES: u32 = 5;
+
+/// What is known of etcd and the API server.
+#[derive(Debug)]
+pub(crate) struct ControlPlane {
+    pub(crate) certificates: Certificates,
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) url: String,
+    /// The administrator's, once the API server runs.
+    pub(crate) config: Option<Config>,
+    etcd_port: u16,
+    token: String,
+}
+
+impl ControlPlane {
+    pub(crate) fn prepare(dir: &Path) -> Result<Self> {
+        let token = uuid::Uuid::new_v4().to_string();
+        std::fs::write(dir.join("tokens.csv"), format!("{token},admin,admin,system:masters\n"))?;
+        Ok(Self {
+            certificates: Certificates::write(&dir.join("pki"))?,
+            kubeconfig: dir.join("kubeconfig"),
+            url: String::new(),
+            config: None,
+            etcd_port: 0,
+            token,
+        })
+    }
+}
+
+impl Cluster {
+    pub(crate) async fn start_etcd(&mut self) -> Result<()> {
+        for _ in 0..TRIES {
+            let [client, peer] = free_ports()?;
+            self.control_plane.etcd_port = client;
+            let [client, peer] = [client, peer].map(|port| format!("http://127.0.0.1:{port}"));
+            let args = [
+                "--name=testbed".to_owned(),
+                format!("--data-dir={}", self.dir().join("etcd").display()),
+                format!("--listen-client-urls={client}"),
+                format!("--advertise-client-urls={client}"),
+                format!("--listen-peer-urls={peer}"),
+                format!("--initial-advertise-peer-urls={peer}"),
+                format!("--initial-cluster=testbed={peer}"),
+                // The data does not outlive the machine's uptime.
+                "--unsafe-no-fsync".to_owned(),
+                "--log-level=warn".to_owned(),
+            ];
+            let process = self.start_component(ETCD, args.to_vec()).await?;
+            match self.etcd_answers(&process).await {
+                Err(_) if lost_its_port(&process) => {}
+                answer => return answer,
+            }
+        }
+        bail!("etcd found its ports taken {TRIES} times in a row");
+    }
+
+    pub(crate) async fn etcd_answers(&self, etcd: &Process) -> Result<()> {
+        let port = self.control_plane.etcd_port;
+        alive_until(etcd, "etcd to accept connections", || async move {
+            Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok().map(drop))
+        })
+        .await
+    }
+
+    pub(crate) async fn start_api_server(&mut self) -> Result<()> {
+        for _ in 0..TRIES {
+            let [port] = free_ports()?;
+            let url = format!("https://127.0.0.1:{port}");
+            let plane = &self.control_plane;
+            let certificates = &plane.certificates;
+            write_kubeconfig(&plane.kubeconfig, &url, Some(&certificates.authority), &plane.token)?;
+            let config = client_config(&plane.kubeconfig).await?;
+            let args = [
+                format!("--etcd-servers=http://127.0.0.1:{}", plane.etcd_port),
+                format!("--secure-port={port}"),
+                "--bind-address=127.0.0.1".to_owned(),
+                "--advertise-address=127.0.0.1".to_owned(),
+                // Nobody reaches the `kubernetes` Service, so it needs no endpoints.
+                "--endpoint-reconciler-type=none".to_owned(),
+                "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+                format!("--tls-cert-file={}", certificates.server.display()),
+                format!("--tls-private-key-file={}", certificates.server_key.display()),
+                format!("--cert-dir={}", self.dir().join("pki").display()),
+                "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+                format!("--service-account-key-file={}", certificates.token_public_key.display()),
+                format!("--service-account-signing-key-file={}", certificates.token_key.display()),
+                "--authorization-mode=RBAC".to_owned(),
+                format!("--token-auth-file={}", self.dir().join("tokens.csv").display()),
+                // It would mount tokens into pods that no kubelet runs.
+                "--disable-admission-plugins=ServiceAccount".to_owned(),
+                // A pod leaves a dead node after seconds instead of minutes.
+                "--default-not-ready-toleration-seconds=2".to_owned(),
+                "--default-unreachable-toleration-seconds=2".to_owned(),
+            ];
+            let process = self.start_component(API_SERVER, args.to_vec()).await?;
+            self.control_plane.url = url;
+            self.control_plane.config = Some(config);
+            match self.api_server_is_ready(&process).await {
+                Err(_) if lost_its_port(&process) => {}
+                answer => return answer,
+            }
+        }
+        bail!("the API server found its port taken {TRIES} times in a row");
+    }
+
+    pub(crate) async fn api_server_is_ready(&self, api_server: &Process) -> Result<()> {
+        let client: Client = self.client();
+        alive_until(api_server, "the API server's /readyz", || {
+            let client = client.clone();
+            async move {
+                let request = hyper::Request::get("/readyz").body(Vec::new())?;
+                Ok(client.request_text(request).await.ok().map(drop))
+            }
+        })
+        .await
+    }
+
+    /// Starts one of the toolbox's programs under its own name.
+    pub(crate) async fn start_component(&self, name: &'static str, args: Vec<String>) -> Result<Process> {
+        let path = self.toolbox.binary(name).to_owned();
+        self.launch(name, Launch { path, args, env: Vec::new(), cwd: self.dir().to_owned() }).await
+    }
+}
+
+/// Waits for a sign of life, and no longer than the process lives.
+pub(crate) async fn alive_until<F, Fut>(process: &Process, what: &str, check: F) -> Result<()>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Option<()>>>,
+{
+    let outcome = tokio::select! {
+        answer = until(what, PATIENCE, check) => answer,
+        exit = process.wait() => match exit {
+            Ok(exit) => Err(anyhow::anyhow!("it ended with {exit}")),
+            Err(error) => Err(error),
+        },
+    };
+    outcome.with_context(|| format!("{} says\n{}", process.name(), tail(process.log_path(), 20)))
+}
+
+fn lost_its_port(process: &Process) -> bool {
+    process.exit().is_some() && process.log().is_ok_and(|log| log.contains("address already in use"))
+}
+
+/// Ports that are free at this moment; somebody may still be quicker.
+fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut listeners = Vec::with_capacity(N);
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
+        *port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
+}

@@ -1,0 +1,154 @@
+//! Builds what a cluster consists of, once per machine.
+//!
+//! Finished binaries stay in `${XDG_CACHE_HOME:-~/.cache}/testbed`, in folders
+//! keyed by the Go version, the flags, and the go.mod and go.sum (or, for our
+//! own programs, also the sources) that they came from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use tokio::process::Command;
+
+use crate::components::{
+    CLUSTER, CLUSTER_LDFLAGS, Component, HELM, KWOK_MODULE, PLAIN_LDFLAGS, SNAPSHOT_CRDS_MODULE,
+};
+use crate::go::{Build, Go, Runner};
+use crate::progress::Progress;
+
+/// Where every component of a cluster lies.
+#[derive(Debug)]
+pub(crate) struct Toolbox {
+    binaries: BTreeMap<&'static str, PathBuf>,
+    /// Holds the snapshot CRDs.
+    pub(crate) crds: PathBuf,
+    /// Holds kwok's stages.
+    pub(crate) stages: PathBuf,
+}
+
+/// The stages of kwok that are used. Without `pod/fast/pod-complete`, which
+/// ends the pods of Jobs at once: whether one succeeds is for its command to say.
+const STAGES: &[&str] = &[
+    "node/fast/node-initialize.yaml",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+    "pod/fast/pod-ready.yaml",
+    "pod/fast/pod-delete.yaml",
+];
+
+impl Toolbox {
+    /// The path of a component's binary.
+    pub(crate) fn binary(&self, name: &str) -> &Path {
+        self.binaries.get(name).expect("the forge makes every component that is asked for")
+    }
+
+    /// Finds or builds everything.
+    pub(crate) async fn fill(progress: &dyn Progress) -> Result<Self> {
+        let cache = cache_folder()?;
+        let go = Go::find().await?;
+        let mut binaries = BTreeMap::new();
+
+        // First the supervisor: it takes the long builds down with us.
+        let supervisor = go.keyed(&cache, "supervisor", "cluster", &["supervisor"], PLAIN_LDFLAGS)?;
+        supervisor.build(&Runner::Direct, &[Build::Program("supervisor", "./supervisor")], progress).await?;
+        let supervisor_binary = supervisor.path("supervisor");
+        let runner = Runner::Supervised(supervisor_binary.clone());
+        binaries.insert("supervisor", supervisor_binary);
+
+        let driver = go.keyed(&cache, "driver", "cluster", &["dircsi"], PLAIN_LDFLAGS)?;
+        let programs =
+            [Build::Program("dircsi", "./dircsi"), Build::Test("dircsi-sanity", "./dircsi")];
+        driver.build(&runner, &programs, progress).await?;
+        binaries.extend(programs.map(|program| (program.name(), driver.path(program.name()))));
+
+        let cluster = go.keyed(&cache, "cluster", "cluster", &[], &CLUSTER_LDFLAGS)?;
+        let mut missing = Vec::new();
+        for component in CLUSTER {
+            match installed(component).await {
+                Some(path) => binaries.insert(component.name, path),
+                None => {
+                    missing.push(Build::Program(component.name, component.package));
+                    binaries.insert(component.name, cluster.path(component.name))
+                }
+            };
+        }
+        cluster.build(&runner, &missing, progress).await?;
+        cluster
+            .copy(&runner, SNAPSHOT_CRDS_MODULE, "crds", |module| {
+                let folder = module.join("config/crd");
+                let files = std::fs::read_dir(folder)?.map(|file| Ok(file?.path()));
+                Ok(files
+                    .collect::<Result<Vec<_>>>()?
+                    .into_iter()
+                    .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("k8s.io_")))
+                    .collect())
+            })
+            .await?;
+        cluster
+            .copy(&runner, KWOK_MODULE, "stages", |module| {
+                Ok(STAGES.iter().map(|stage| module.join("kustomize/stage").join(stage)).collect())
+            })
+            .await?;
+
+        let helm = go.keyed(&cache, "helm", "helm", &[], PLAIN_LDFLAGS)?;
+        if let Some(path) = installed(&HELM).await {
+            binaries.insert(HELM.name, path);
+        } else {
+            helm.build(&runner, &[Build::Program(HELM.name, HELM.package)], progress).await?;
+            binaries.insert(HELM.name, helm.path(HELM.name));
+        }
+        Ok(Self { binaries, crds: cluster.path("crds"), stages: cluster.path("stages") })
+    }
+}
+
+/// Hashes everything that a build depends on, length by length so that no two
+/// inputs run into each other.
+pub(crate) fn key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn cache_folder() -> Result<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+        .context("neither XDG_CACHE_HOME nor HOME is set: the built components need a place")?;
+    Ok(base.join("testbed"))
+}
+
+/// A component that is installed and fits, in `KUBEBUILDER_ASSETS` or on PATH.
+async fn installed(component: &Component) -> Option<PathBuf> {
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for folder in assets.into_iter().chain(std::env::split_paths(&path)) {
+        let candidate = folder.join(component.name);
+        if !candidate.is_file() {
+            continue;
+        }
+        let flag = if component.name == HELM.name { "version" } else { "--version" };
+        let asked = Command::new(&candidate).arg(flag).kill_on_drop(true).output();
+        // One that does not say what it is, is not used.
+        if let Ok(Ok(answer)) = tokio::time::timeout(Duration::from_secs(10), asked).await {
+            let said = [answer.stdout, answer.stderr].concat();
+            if component.fits(&String::from_utf8_lossy(&said)) {
+                return Some(candidate);
+            }
+        }
+    }
+    None
+}
+
+/// The folder of this crate's Go modules.
+pub(crate) fn module_folder(module: &str) -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("go").join(module);
+    if !folder.join("go.mod").is_file() {
+        bail!("{} is gone: the testbed builds from its own checkout", folder.display());
+    }
+    Ok(folder)
+}

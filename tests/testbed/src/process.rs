@@ -1,0 +1,150 @@
+//! A process under the supervisor.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::sync::watch;
+
+use crate::supervisor::Line;
+
+/// A running or ended process. Clones speak of the same one.
+#[derive(Debug, Clone)]
+pub struct Process {
+    name: String,
+    pid: u32,
+    number: u64,
+    log: PathBuf,
+    exit: watch::Receiver<Option<Exit>>,
+    line: Arc<Line>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal, such as `SIGKILL`.
+    Signal(String),
+}
+
+/// A signal that a test has use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: asks to end.
+    Term,
+    /// SIGINT: what Ctrl-C sends.
+    Int,
+    /// SIGKILL: ends at once.
+    Kill,
+    /// SIGSTOP: freezes.
+    Stop,
+    /// SIGCONT: thaws.
+    Continue,
+}
+
+impl Signal {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Term => "SIGTERM",
+            Self::Int => "SIGINT",
+            Self::Kill => "SIGKILL",
+            Self::Stop => "SIGSTOP",
+            Self::Continue => "SIGCONT",
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(out, "exit code {code}"),
+            Self::Signal(signal) => out.write_str(signal),
+        }
+    }
+}
+
+impl Process {
+    pub(crate) fn new(
+        name: String,
+        pid: u32,
+        number: u64,
+        log: PathBuf,
+        exit: watch::Receiver<Option<Exit>>,
+        line: Arc<Line>,
+    ) -> Self {
+        Self { name, pid, number, log, exit, line }
+    }
+
+    /// The name that it was started under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The process's id; also that of its group.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends a signal to the process and all it has started. One that has
+    /// ended gets none, and that is no error.
+    ///
+    /// # Errors
+    /// When the cluster is gone.
+    pub async fn signal(&self, signal: Signal) -> Result<()> {
+        self.line
+            .signal(self.number, signal)
+            .await
+            .with_context(|| format!("send {} to {}", signal.name(), self.name))
+    }
+
+    /// Ends it at once and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the cluster is gone.
+    pub async fn kill(&self) -> Result<Exit> {
+        self.signal(Signal::Kill).await?;
+        self.wait().await
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit.borrow().clone()
+    }
+
+    /// Waits for its end. Without a limit: set one around it.
+    ///
+    /// # Errors
+    /// When the cluster is gone.
+    pub async fn wait(&self) -> Result<Exit> {
+        let ended = self.exit.clone().wait_for(Option::is_some).await.map(|exit| exit.clone());
+        ended.ok().flatten().ok_or_else(|| anyhow!("{} ended with its cluster", self.name))
+    }
+
+    /// What it has written so far to both its outputs, with that of earlier
+    /// processes of its name.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        let bytes = std::fs::read(&self.log).with_context(|| format!("read the log of {}", self.name))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The file that holds [`Self::log`].
+    #[must_use]
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+}
+
+/// The last lines of a log; empty when there is none.
+pub(crate) fn tail(log: &Path, lines: usize) -> String {
+    let text = String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned();
+    let all = text.lines().collect::<Vec<_>>();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

@@ -1,0 +1,48 @@
+//! The entry: everything built, ready to start clusters.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use tokio::sync::OnceCell;
+
+use crate::cluster::ClusterPlan;
+use crate::forge::Toolbox;
+use crate::progress::Progress;
+
+/// Everything that clusters are made of, found or built.
+#[derive(Debug, Clone)]
+pub struct Testbed {
+    toolbox: Arc<Toolbox>,
+}
+
+impl Testbed {
+    /// Finds or builds all components. The first time on a machine this takes
+    /// minutes, later a fraction of a second; within a process it happens once.
+    ///
+    /// # Errors
+    /// When the Go toolchain is missing (it says what to install) or a build
+    /// fails (with the end of its output).
+    pub async fn prepare(progress: &dyn Progress) -> Result<Self> {
+        static TOOLBOX: OnceCell<Arc<Toolbox>> = OnceCell::const_new();
+        let toolbox =
+            TOOLBOX.get_or_try_init(|| async { Toolbox::fill(progress).await.map(Arc::new) }).await?;
+        Ok(Self { toolbox: Arc::clone(toolbox) })
+    }
+
+    /// A cluster to be started. The name is for people: folders and logs of
+    /// clusters do not mix, whatever they are called.
+    #[must_use]
+    pub fn cluster(&self, name: &str) -> ClusterPlan {
+        ClusterPlan::new(Arc::clone(&self.toolbox), name)
+    }
+
+    /// The binary of a component, such as `kube-apiserver` or `dircsi-sanity`.
+    ///
+    /// # Panics
+    /// When no component has that name.
+    #[must_use]
+    pub fn binary(&self, component: &str) -> &Path {
+        self.toolbox.binary(component)
+    }
+}
