@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{Action, Pacer, Rate, Verdict, VolumeUid};
+use crate::{Action, Pacer, Rate, Readiness, Verdict, VolumeUid};
 
 /// How much may be under way at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Snapshots of one CSI driver that are not ready yet.
+    /// Snapshots of one CSI driver that are on their way. Slow ones have given up their place: a few that
+    /// never get ready must not keep a driver from all its other volumes.
     pub snapshots_in_flight: usize,
     /// Snapshots of one CSI driver that are being deleted: deleting is work for the storage too.
     pub deletions_in_flight: usize,
@@ -56,7 +57,7 @@ pub fn admit(
         let load = load.entry(verdict.driver.as_deref()).or_default();
         for point in verdict.points.iter().filter(|point| point.ours) {
             load.deletions += usize::from(point.terminating);
-            load.snapshots += usize::from(!point.terminating && point.readiness.is_in_flight());
+            load.snapshots += usize::from(!point.terminating && point.readiness == Readiness::InFlight);
         }
     }
 

@@ -1,6 +1,6 @@
 //! `decide`: one volume in, one verdict out.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     Action, ClaimPhase, Fate, Governance, Judged, Keep, Policy, Protection, Prune, Readiness, Reason, Slots,
@@ -58,7 +58,7 @@ pub fn decide(now: Timestamp, governance: &Governance, volume: &Volume) -> Verdi
             (Some(policy), _) => protection(now, policy, volume, &sight),
             (None, reason) => Protection::Unprotected { reason: reason.unwrap_or(Reason::NoPolicy) },
         },
-        wake: active.and_then(|policy| wake(now, policy, volume, &readiness, &fates, &sight)),
+        wake: wake(now, active, ready_timeout, volume, &readiness, &fates, &sight),
         points: judged(now, volume, &readiness, fates),
         volume: id,
         wants,
@@ -105,9 +105,7 @@ impl Sight {
             .max();
         let covered = ours()
             .filter(|(_, readiness)| **readiness != Readiness::Failed)
-            // A point covers the slot it was taken for even where the storage's or the API server's
-            // clock says it was cut before.
-            .map(|(point, _)| point.slot.map_or(point.taken_at(now), |slot| slot.max(point.taken_at(now))))
+            .map(|(point, _)| point.covers(now))
             .max();
         let mut in_flight = None;
         for (_, readiness) in ours().filter(|(_, readiness)| readiness.is_in_flight()) {
@@ -168,32 +166,30 @@ fn protection(now: Timestamp, policy: &Policy, volume: &Volume, sight: &Sight) -
     }
 }
 
-/// The next moment at which this verdict would differ although no object changed.
+/// The next moment at which this verdict may differ although no object changed; before it, none does.
 fn wake(
     now: Timestamp,
-    policy: &Policy,
+    active: Option<&Policy>,
+    ready_timeout: SignedDuration,
     volume: &Volume,
     readiness: &[Readiness],
     fates: &[Fate],
     sight: &Sight,
 ) -> Option<Timestamp> {
-    let next_slot = Slots::of(&volume.uid, policy.interval).next_start(now);
-    let since = sight.newest_ready.unwrap_or(volume.created);
-    let overdue = since.checked_add(policy.objective()).ok();
-    let judgements = volume.points.iter().zip(readiness).filter_map(|(point, readiness)| {
-        point.is_ours_of(&volume.uid).then(|| readiness.changes_at(point, policy.ready_timeout)).flatten()
+    let turns = active.into_iter().flat_map(|policy| {
+        let since = sight.newest_ready.unwrap_or(volume.created);
+        let overdue = since.checked_add(policy.objective()).ok();
+        [Some(Slots::of(&volume.uid, policy.interval).next_start(now)), overdue].into_iter().flatten()
+    });
+    // Foreign points too: they are shown as well.
+    let judgements = volume.points.iter().zip(readiness).flat_map(|(point, readiness)| {
+        [readiness.changes_at(point, ready_timeout), point.dates_change_at(now)].into_iter().flatten()
     });
     let expiries = fates.iter().filter_map(|fate| match fate {
         Fate::Keep(Keep::Young { until }) => Some(*until),
         _ => None,
     });
-    [Some(next_slot), overdue]
-        .into_iter()
-        .flatten()
-        .chain(judgements)
-        .chain(expiries)
-        .filter(|at| *at > now)
-        .min()
+    turns.chain(judgements).chain(expiries).filter(|at| *at > now).min()
 }
 
 fn judged(now: Timestamp, volume: &Volume, readiness: &[Readiness], fates: Vec<Fate>) -> Vec<Judged> {

@@ -15,7 +15,8 @@ pub enum Readiness {
     Ready,
     /// On its way.
     InFlight,
-    /// On its way for longer than the policy's `readyTimeout`: reported, and still good if it gets there.
+    /// On its way for longer than the policy's `readyTimeout`: reported, still its volume's only one, and
+    /// still good if it gets there.
     Slow,
     /// Not ready after [`FAILED_AFTER`].
     Failed,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::Ownership;
+use crate::{FAILED_AFTER, Ownership};
 
 /// UID of a PersistentVolumeClaim. A re-created sandbox has another one: it is another volume.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -113,10 +113,30 @@ impl RecoveryPoint {
     /// The moment that its data is from.
     ///
     /// The storage's clock is believed only where it can be right: the cut cannot come before
-    /// the order for it, nor lie in the future.
+    /// the order for it, nor lie in the future, nor so late that the snapshot had failed before.
     #[must_use]
     pub fn taken_at(&self, now: Timestamp) -> Timestamp {
-        self.cut.filter(|cut| (self.created..=now).contains(cut)).unwrap_or(self.created)
+        self.believable(self.cut).filter(|cut| *cut <= now).unwrap_or(self.created)
+    }
+
+    /// The latest moment whose slot it covers: its data's, or the start of the slot that it was taken for,
+    /// which counts even where the storage's or the API server's clock says that it was cut before.
+    ///
+    /// A slot that has not begun is not covered: a clock was wrong when it was written.
+    pub(crate) fn covers(&self, now: Timestamp) -> Timestamp {
+        let taken_at = self.taken_at(now);
+        self.believable(self.slot).filter(|slot| *slot <= now).map_or(taken_at, |slot| slot.max(taken_at))
+    }
+
+    /// When [`taken_at`](Self::taken_at) or [`covers`](Self::covers) change by time alone.
+    pub(crate) fn dates_change_at(&self, now: Timestamp) -> Option<Timestamp> {
+        [self.cut, self.slot].into_iter().filter_map(|at| self.believable(at)).filter(|at| *at > now).min()
+    }
+
+    /// A moment that the point was given by another clock than the API server's, where that can be right.
+    fn believable(&self, at: Option<Timestamp>) -> Option<Timestamp> {
+        let latest = self.created.checked_add(FAILED_AFTER).unwrap_or(Timestamp::MAX);
+        at.filter(|at| (self.created..=latest).contains(at))
     }
 
     /// Made by us, of the volume with this UID.

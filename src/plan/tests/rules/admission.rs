@@ -1,0 +1,251 @@
+//! What of all that is wanted may be done now.
+
+use agenttier_backup_plan::{
+    Action, Admission, HeldBack, Limits, Ownership, Pacer, Policy, RecoveryPoint, Retention, Verdict, Volume,
+    VolumeUid, admit,
+};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use crate::world::{NOW, every, hours, judge, minutes, policy, ready, seconds, unready, volume, with};
+
+const PLENTY: Limits = Limits { snapshots_in_flight: 1000, deletions_in_flight: 1000 };
+
+/// So many volumes need so much that the pace of these tests is not the limit: a start every 0.8 s and less,
+/// ten seconds' worth at once.
+fn brisk() -> Policy {
+    let retention = Retention { max_age: hours(24), keep_last: 1 };
+    Policy { interval: every(seconds(10)), retention, ..policy() }
+}
+
+fn admit_all(limits: &Limits, held: &HeldBack, verdicts: &[Verdict]) -> Admission {
+    admit(NOW, Pacer::new(), limits, held, verdicts)
+}
+
+/// A volume of this driver that has been exposed for so long.
+fn exposed(uid: &str, driver: &str, since: SignedDuration) -> Volume {
+    let mut volume = volume(uid);
+    volume.driver = Some(driver.into());
+    let point = ready(&volume, &format!("{uid}-old"), NOW - since);
+    with(volume, [point])
+}
+
+fn verdict(volume: &Volume) -> Verdict {
+    judge(NOW, &brisk(), volume)
+}
+
+/// One line an action: what, and of which volume.
+fn list(admission: &Admission) -> Vec<String> {
+    let line = |action: &Action| match action {
+        Action::Prune(prune) => format!("prune {}", prune.name),
+        Action::TakeSnapshot(take) => format!("take {}", take.volume.uid),
+    };
+    admission.actions.iter().map(line).collect()
+}
+
+#[test]
+fn prunes_come_before_snapshots_and_the_most_exposed_volume_first() {
+    let mut with_old_ones = exposed("fresh", "d", minutes(1));
+    let old = ready(&with_old_ones, "fresh-older", NOW - hours(48));
+    with_old_ones.points.push(old);
+    let verdicts = [
+        verdict(&exposed("b", "d", hours(3))),
+        verdict(&exposed("worst", "d", hours(9))),
+        verdict(&with_old_ones),
+        verdict(&exposed("a", "d", hours(3))),
+        verdict(&Volume { created: NOW - hours(8), ..volume("never") }),
+    ];
+    let admission = admit_all(&PLENTY, &HeldBack::new(), &verdicts);
+    assert_eq!(
+        list(&admission),
+        ["prune fresh-older", "take worst", "take never", "take a", "take b", "take fresh"],
+        "a tie is settled by UID"
+    );
+    assert_eq!((admission.waiting, admission.wake), (0, None));
+}
+
+#[test]
+fn a_driver_takes_no_more_than_its_cap_counting_what_is_under_way() {
+    let busy = |uid| {
+        let volume = exposed(uid, "full", hours(20));
+        let in_flight = unready(&volume, &format!("{uid}-in-flight"), NOW - minutes(1));
+        with(volume, [in_flight])
+    };
+    let verdicts: Vec<Verdict> = [
+        busy("busy-1"),
+        busy("busy-2"),
+        exposed("a", "full", hours(9)),
+        exposed("b", "full", hours(8)),
+        exposed("c", "free", hours(1)),
+    ]
+    .iter()
+    .map(verdict)
+    .collect();
+    let limits = Limits { snapshots_in_flight: 3, ..PLENTY };
+    let admission = admit_all(&limits, &HeldBack::new(), &verdicts);
+    assert_eq!(list(&admission), ["take a", "take c"], "a full driver is not in another's way");
+    assert_eq!((admission.waiting, admission.wake), (1, None), "a place is freed by an object, not by time");
+}
+
+/// Promise 4: a few snapshots that never get ready must not stop all others of their driver for a day.
+#[test]
+fn slow_failed_leaving_and_foreign_snapshots_hold_no_place() {
+    let stuck = |uid: &str, age, change: fn(&mut RecoveryPoint)| {
+        let volume = exposed(uid, "d", hours(90));
+        let mut point = unready(&volume, &format!("{uid}-stuck"), NOW - age);
+        change(&mut point);
+        let volume = with(volume, [point]);
+        let mut verdict = verdict(&volume);
+        verdict.wants.clear(); // only what it holds matters here
+        verdict
+    };
+    let verdicts = [
+        stuck("slow", hours(2), |_| ()),
+        stuck("failed", hours(25), |_| ()),
+        stuck("leaving", minutes(1), |point| point.terminating = true),
+        stuck("foreign", minutes(1), |point| {
+            point.ownership = Ownership::AgentTier;
+        }),
+        verdict(&exposed("a", "d", hours(1))),
+    ];
+    let limits = Limits { snapshots_in_flight: 1, ..PLENTY };
+    assert_eq!(list(&admit_all(&limits, &HeldBack::new(), &verdicts)), ["take a"]);
+    let with_one_in_flight = [stuck("in-flight", minutes(59), |_| ()), verdicts[4].clone()];
+    assert_eq!(list(&admit_all(&limits, &HeldBack::new(), &with_one_in_flight)), [""; 0]);
+}
+
+#[test]
+fn deletions_have_a_cap_of_their_own_per_driver() {
+    let laden = |uid: &str, driver: &str| {
+        let mut volume = exposed(uid, driver, seconds(0));
+        let points = [1, 2, 3].map(|n| ready(&volume, &format!("{uid}-{n}"), NOW - hours(48 + n)));
+        volume.points.extend(points);
+        volume
+    };
+    let mut leaving = laden("a", "x");
+    leaving.points[1].terminating = true;
+    let verdicts = [leaving, laden("b", "y")].map(|volume| {
+        let mut verdict = verdict(&volume);
+        verdict.wants.retain(|action| matches!(action, Action::Prune(_)));
+        verdict
+    });
+    let limits = Limits { deletions_in_flight: 2, snapshots_in_flight: 0 };
+    let admission = admit_all(&limits, &HeldBack::new(), &verdicts);
+    assert_eq!(list(&admission), ["prune a-2", "prune b-1", "prune b-2"]);
+    assert_eq!(admission.waiting, 2);
+}
+
+#[test]
+fn pacing_lets_a_few_through_and_says_when_the_next_may_start() {
+    let six_hourly = |uid: &str, since| judge(NOW, &policy(), &exposed(uid, "d", since));
+    let verdicts = [six_hourly("a", hours(9)), six_hourly("b", hours(8)), six_hourly("c", hours(7))];
+    let first = admit_all(&PLENTY, &HeldBack::new(), &verdicts);
+    assert_eq!(list(&first), ["take a"]);
+    assert_eq!((first.waiting, first.wake), (2, Some(NOW + seconds(50))), "one a minute, less the burst");
+
+    let admit_at =
+        |after| admit(NOW + seconds(after), first.pacer, &PLENTY, &HeldBack::new(), &verdicts[1..]);
+    assert_eq!(list(&admit_at(49)), [""; 0]);
+    assert_eq!(admit_at(49).wake, first.wake, "asking does not push it back");
+    assert_eq!(list(&admit_at(50)), ["take b"]);
+}
+
+#[test]
+fn only_volumes_that_take_part_add_to_the_pace() {
+    let idle = |uid: &str| {
+        let volume = Volume { driver: None, ..volume(uid) };
+        judge(NOW, &brisk(), &volume)
+    };
+    let six_hourly = |uid: &str| judge(NOW, &policy(), &exposed(uid, "d", hours(9)));
+    let mut verdicts = vec![six_hourly("a"), six_hourly("b")];
+    verdicts.extend((0..50).map(|n| idle(&format!("idle-{n}"))));
+    assert_eq!(list(&admit_all(&PLENTY, &HeldBack::new(), &verdicts)), ["take a"]);
+    // Fifty that are due all the time need five a second.
+    verdicts.extend((0..50).map(|n| {
+        let mut verdict = verdict(&exposed(&format!("brisk-{n}"), "d", hours(1)));
+        verdict.wants.clear();
+        verdict
+    }));
+    assert_eq!(list(&admit_all(&PLENTY, &HeldBack::new(), &verdicts)), ["take a", "take b"]);
+}
+
+#[test]
+fn a_volume_held_back_is_left_alone_until_its_moment() {
+    let mut laden = exposed("a", "d", hours(30));
+    let old = ready(&laden, "a-older", NOW - hours(48));
+    laden.points.push(old);
+    let verdicts = [verdict(&laden), verdict(&exposed("b", "d", hours(1)))];
+    let until = |at: Timestamp| HeldBack::from([(VolumeUid::new("a"), at)]);
+    let admission = admit_all(&PLENTY, &until(NOW + seconds(90)), &verdicts);
+    assert_eq!(list(&admission), ["take b"]);
+    assert_eq!((admission.waiting, admission.wake), (2, Some(NOW + seconds(90))));
+    let admission = admit_all(&PLENTY, &until(NOW), &verdicts);
+    assert_eq!(list(&admission), ["prune a-older", "take a", "take b"]);
+    assert_eq!((admission.waiting, admission.wake), (0, None));
+}
+
+#[test]
+fn the_earliest_of_several_moments_is_the_one_to_wake_at() {
+    let verdicts: Vec<Verdict> =
+        ["a", "b", "c", "d"].map(|uid| judge(NOW, &policy(), &exposed(uid, "d", hours(9)))).into();
+    let held = |first: i64, second: i64| {
+        HeldBack::from([
+            (VolumeUid::new("a"), NOW + seconds(first)),
+            (VolumeUid::new("b"), NOW + seconds(second)),
+        ])
+    };
+    // `c` takes what the pace allows, `d` waits 50 s for it.
+    assert_eq!(admit_all(&PLENTY, &held(20, 30), &verdicts).wake, Some(NOW + seconds(20)));
+    assert_eq!(admit_all(&PLENTY, &held(90, 80), &verdicts).wake, Some(NOW + seconds(50)));
+}
+
+proptest! {
+    #[test]
+    fn the_answer_hangs_neither_on_order_nor_on_more_than_is_allowed(
+        exposures in prop::collection::vec((0_i64..40, 0_u8..3, 0_u8..4, any::<bool>()), 1..25),
+        snapshots_in_flight in 0_usize..6,
+        deletions_in_flight in 0_usize..6,
+        shuffled in any::<u64>(),
+    ) {
+        let mut held = HeldBack::new();
+        let mut verdicts: Vec<Verdict> = Vec::new();
+        for (n, (since, driver, old_ones, is_held)) in exposures.iter().enumerate() {
+            let uid = format!("v{n}");
+            let mut volume = exposed(&uid, &format!("driver-{driver}"), hours(*since));
+            let points = (0..*old_ones).map(|old| {
+                let name = format!("{uid}-{old}");
+                ready(&volume, &name, NOW - hours(50 + i64::from(old)))
+            });
+            let points: Vec<_> = points.collect();
+            volume.points.extend(points);
+            verdicts.push(verdict(&volume));
+            if *is_held {
+                held.insert(VolumeUid::new(uid), NOW + seconds(1));
+            }
+        }
+        let limits = Limits { snapshots_in_flight, deletions_in_flight };
+        let admission = admit_all(&limits, &held, &verdicts);
+
+        let wanted: usize = verdicts.iter().map(|verdict| verdict.wants.len()).sum();
+        prop_assert_eq!(admission.waiting + admission.actions.len(), wanted);
+        for driver in 0..3 {
+            let driver = format!("driver-{driver}");
+            let of_driver = |action: &&Action| {
+                verdicts.iter().any(|v| v.driver.as_ref() == Some(&driver) && v.wants.contains(action))
+            };
+            let (takes, prunes): (Vec<&Action>, Vec<&Action>) = admission
+                .actions.iter().filter(of_driver).partition(|action| matches!(action, Action::TakeSnapshot(_)));
+            prop_assert!(takes.len() <= snapshots_in_flight && prunes.len() <= deletions_in_flight);
+        }
+        for action in &admission.actions {
+            prop_assert!(!held.contains_key(&action.volume().uid));
+        }
+
+        let rotation = usize::try_from(shuffled % 97).unwrap() % verdicts.len();
+        verdicts.rotate_left(rotation);
+        if shuffled % 2 == 0 {
+            verdicts.reverse();
+        }
+        prop_assert_eq!(admit_all(&limits, &held, &verdicts), admission);
+    }
+}

@@ -1,0 +1,164 @@
+//! What is said of a volume: protected or not, and why.
+
+use agenttier_backup_plan::{
+    ClaimPhase, FAILED_AFTER, Fate, Governance, Keep, Ownership, Policy, Protection, Readiness, Reason,
+    Volume, decide,
+};
+
+use crate::world::{
+    NOW, every, fate, hours, judge, minutes, policy, ready, seconds, slot_start, unready, volume, with,
+};
+
+fn overdue(policy: &Policy, volume: &Volume) -> Option<Reason> {
+    match judge(NOW, policy, volume).protection {
+        Protection::Overdue { reason, .. } => Some(reason),
+        _ => None,
+    }
+}
+
+#[test]
+fn protected_while_the_newest_ready_point_is_younger_than_interval_and_ready_timeout() {
+    let volume = volume("s1");
+    let taken = NOW - hours(7) + seconds(1);
+    let points = [ready(&volume, "a", taken), ready(&volume, "b", taken - hours(6))];
+    let volume = with(volume.clone(), points);
+    assert_eq!(judge(NOW, &policy(), &volume).protection, Protection::Protected { newest: taken });
+    assert_eq!(
+        judge(NOW + seconds(1), &policy(), &volume).protection,
+        Protection::Overdue { newest: Some(taken), reason: Reason::WaitingForTurn }
+    );
+}
+
+#[test]
+fn a_new_volume_is_awaited_for_as_long() {
+    let mut volume = volume("s1");
+    volume.created = NOW - hours(7) + seconds(1);
+    let by = NOW + seconds(1);
+    assert_eq!(judge(NOW, &policy(), &volume).protection, Protection::Awaited { by });
+    let late = judge(by, &policy(), &volume).protection;
+    assert_eq!(late, Protection::Overdue { newest: None, reason: Reason::WaitingForTurn });
+}
+
+#[test]
+fn an_overdue_volume_says_why() {
+    let volume = volume("s1");
+    let behind = ready(&volume, "old", NOW - hours(100));
+    let in_flight = unready(&volume, "in-flight", NOW - minutes(59));
+    let slow = unready(&volume, "slow", NOW - hours(1));
+    let failed = unready(&volume, "failed", NOW - FAILED_AFTER);
+    for (points, reason) in [
+        (vec![], Reason::WaitingForTurn),
+        (vec![in_flight.clone()], Reason::SnapshotInFlight),
+        (vec![slow.clone()], Reason::SnapshotSlow),
+        (vec![slow.clone(), in_flight.clone()], Reason::SnapshotSlow),
+        (vec![in_flight.clone(), slow], Reason::SnapshotSlow),
+        (vec![failed.clone()], Reason::SnapshotFailed),
+        (vec![failed.clone(), in_flight], Reason::SnapshotInFlight),
+        (vec![failed, ready(&volume, "since", NOW - hours(8))], Reason::WaitingForTurn),
+    ] {
+        let names: Vec<_> = points.iter().map(|point| point.name.clone()).collect();
+        let volume = with(volume.clone(), [behind.clone()].into_iter().chain(points));
+        assert_eq!(overdue(&policy(), &volume), Some(reason), "{names:?}");
+    }
+}
+
+#[test]
+fn others_points_and_leaving_ones_protect_nothing() {
+    let volume = volume("s1");
+    let mut leaving = ready(&volume, "leaving", NOW - minutes(1));
+    leaving.terminating = true;
+    let mut clone = ready(&volume, "clone", NOW - minutes(1));
+    clone.ownership = Ownership::AgentTier;
+    let volume = with(volume.clone(), [leaving, clone]);
+    assert_eq!(overdue(&policy(), &volume), Some(Reason::WaitingForTurn));
+}
+
+#[test]
+fn readiness_goes_by_age_alone_until_the_snapshot_is_ready() {
+    let volume = volume("s1");
+    let cases = [
+        (seconds(-300), Readiness::InFlight),
+        (hours(1) - seconds(1), Readiness::InFlight),
+        (hours(1), Readiness::Slow),
+        (FAILED_AFTER - seconds(1), Readiness::Slow),
+        (FAILED_AFTER, Readiness::Failed),
+    ];
+    for (age, readiness) in cases {
+        let mut point = unready(&volume, "a", NOW - age);
+        // The snapshot controller reports errors that it then overcomes.
+        point.error = Some("DeadlineExceeded".into());
+        assert_eq!(Readiness::of(&point, NOW, hours(1)), readiness, "{age}");
+        point.ready = true;
+        assert_eq!(Readiness::of(&point, NOW, hours(1)), Readiness::Ready, "{age}");
+    }
+    let patient = Readiness::of(&unready(&volume, "a", NOW - FAILED_AFTER), NOW, hours(48));
+    assert_eq!(patient, Readiness::Failed, "a readyTimeout of two days does not make it wait longer");
+}
+
+/// Without a policy in force, or without a volume to snapshot, nothing happens, and it is said why.
+#[test]
+fn what_stands_in_the_way_is_named_and_nothing_is_done() {
+    let volume = volume("s1");
+    // Much would be due: one to prune, and a snapshot.
+    let points = [900, 1000].map(|age| ready(&volume, &age.to_string(), NOW - hours(age)));
+    let volume = with(volume.clone(), points);
+    let by = Governance::By(policy());
+    let held = |reason| Governance::Held { policy: "default".into(), reason };
+    let cases = [
+        (Governance::Nobody, volume.clone(), Reason::NoPolicy),
+        (held(Reason::PolicySuspended), volume.clone(), Reason::PolicySuspended),
+        (held(Reason::SnapshotsDisabled), volume.clone(), Reason::SnapshotsDisabled),
+        (held(Reason::PolicyInvalid), volume.clone(), Reason::PolicyInvalid),
+        (by.clone(), Volume { terminating: true, ..volume.clone() }, Reason::ClaimTerminating),
+        (by.clone(), Volume { phase: ClaimPhase::Pending, ..volume.clone() }, Reason::ClaimPending),
+        (by.clone(), Volume { phase: ClaimPhase::Lost, ..volume.clone() }, Reason::ClaimLost),
+        (by.clone(), Volume { driver: None, ..volume.clone() }, Reason::NotCsi),
+    ];
+    for (governance, volume, reason) in cases {
+        let verdict = decide(NOW, &governance, &volume);
+        assert_eq!(verdict.protection, Protection::Unprotected { reason });
+        assert_eq!(verdict.wants, [], "{reason}");
+        assert_eq!(*fate(&verdict, "1000"), Fate::Keep(Keep::PruningHeld), "{reason}");
+        assert_eq!(verdict.interval, None, "{reason}: it needs no share of the pace");
+        assert_eq!(verdict.policy.as_deref(), governance.policy_name());
+    }
+    assert_eq!(decide(NOW, &by, &volume).wants.len(), 2, "or the cases would prove nothing");
+}
+
+#[test]
+fn it_wakes_when_the_next_slot_begins_and_when_protection_ends() {
+    let volume = volume("s1");
+    let policy = Policy { ready_timeout: minutes(30), ..policy() };
+    let start = slot_start(&policy, &volume, NOW);
+    let early = with(volume.clone(), [ready(&volume, "a", start)]);
+    assert_eq!(judge(start + hours(1), &policy, &early).wake, Some(start + hours(6)), "the next slot");
+    let daily = Policy { interval: every(hours(24)), ..policy.clone() };
+    let start = slot_start(&daily, &volume, NOW);
+    let end = start + hours(24) + minutes(30);
+    assert_eq!(
+        judge(end - seconds(1), &daily, &with(volume.clone(), [ready(&volume, "a", start)])).wake,
+        Some(end)
+    );
+}
+
+#[test]
+fn it_wakes_when_a_snapshot_becomes_slow_and_when_it_fails_also_while_suspended() {
+    let volume = volume("s1");
+    let policy = Policy { interval: every(hours(24 * 30)), ..policy() };
+    let volume = with(volume.clone(), [unready(&volume, "a", NOW)]);
+    assert_eq!(judge(NOW, &policy, &volume).wake, Some(NOW + hours(1)));
+    assert_eq!(judge(NOW + hours(1), &policy, &volume).wake, Some(NOW + FAILED_AFTER));
+    // It holds no slot then, but it is shown.
+    let suspended = Governance::Held { policy: "default".into(), reason: Reason::PolicySuspended };
+    assert_eq!(decide(NOW, &suspended, &volume).wake, Some(NOW + FAILED_AFTER));
+    assert_eq!(decide(NOW + FAILED_AFTER, &suspended, &volume).wake, None);
+}
+
+#[test]
+fn points_are_shown_newest_first() {
+    let volume = volume("s1");
+    let points = [3, 1, 2].map(|age| ready(&volume, &age.to_string(), NOW - hours(age)));
+    let verdict = judge(NOW, &policy(), &with(volume.clone(), points));
+    let shown: Vec<_> = verdict.points.iter().map(|point| (point.name.as_str(), point.ours)).collect();
+    assert_eq!(shown, [("1", true), ("2", true), ("3", true)]);
+}
