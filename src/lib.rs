@@ -1,1 +1,15 @@
-//! Being built.
+//! `agenttier-backup`: every AgentTier sandbox workspace has a recent, proven recovery point.
+//!
+//! Data flows one way: [`observe`] → [`agenttier_backup_plan`] → [`act`] → [`publish`]; [`controller`] only
+//! wires them together. [`restore`] turns a recovery point back into a live Sandbox.
+
+pub mod act;
+pub mod agenttier;
+pub mod api;
+pub mod cli;
+pub mod client;
+pub mod controller;
+pub mod csi;
+pub mod observe;
+pub mod publish;
+pub mod restore;

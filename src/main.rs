@@ -1,2 +1,8 @@
-//! Being built.
-fn main() {}
+//! The `agenttier-backup` command.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    agenttier_backup::cli::run().await
+}

@@ -87,7 +87,8 @@ pub enum Step {
     Start,
     /// Wait until it runs.
     AwaitRunning,
-    /// It runs on another volume: tell AgentTier to stop it, so that it can be put back.
+    /// It runs on another volume, or runs though it is to be left stopped: tell AgentTier to stop it, so that
+    /// it can be put back.
     StopRobbed,
     /// Wait until it has stopped.
     AwaitStopped,
@@ -154,36 +155,49 @@ pub fn next_step(sight: &Sight, claim: &str, start: Start) -> Step {
         _ => {}
     }
     let Some(volume) = sight.claim else {
-        return match sight.snapshot {
-            None => Step::Refuse(Refusal::NoRecoveryPoint),
-            Some(SnapshotSight { usable: false }) => Step::Refuse(Refusal::RecoveryPointNotReady),
-            Some(SnapshotSight { usable: true }) => Step::CreateClaim,
-        };
+        return unreadable(sight.snapshot).map_or(Step::CreateClaim, Step::Refuse);
     };
     match () {
         () if !volume.ours => return Step::Refuse(Refusal::VolumeExists),
         () if volume.terminating => return Step::Refuse(Refusal::VolumeLeaving),
         () if volume.lost => return Step::Refuse(Refusal::VolumeLost),
-        () if !volume.bound && !sight.binds_on_first_use => return Step::AwaitBound,
-        () => {}
+        () if volume.bound => {}
+        // An unbound claim still has to be filled.
+        () => match unreadable(sight.snapshot) {
+            Some(refusal) => return Step::Refuse(refusal),
+            None if !sight.binds_on_first_use => return Step::AwaitBound,
+            None => {}
+        },
     }
     let Some(sandbox) = &sight.sandbox else { return Step::CreateSandbox };
-    let on_its_volume = sandbox.claim.as_deref() == Some(claim);
+    let on_its_volume = sandbox.claim.as_deref() == Some(claim)
+        && sandbox.mounted.as_deref().is_none_or(|mounted| mounted == claim);
+    // Ownership is the last thing that a sandbox is given that is to stay stopped: if it runs without, AgentTier
+    // was quicker than we; if it runs with it, somebody has resumed it since.
+    let runs_unasked = start == Start::Stopped && !volume.owned_by_sandbox;
     match sandbox.phase.as_str() {
         "Error" => Step::Refuse(Refusal::SandboxError(sandbox.message.clone())),
-        "Stopped" if !(on_its_volume && sandbox.has_pod_name) => Step::Park,
+        "Stopped" if !(sandbox.claim.as_deref() == Some(claim) && sandbox.has_pod_name) => Step::Park,
         "Stopped" if !volume.owned_by_sandbox => Step::Adopt,
         "Stopped" if start == Start::Stopped => Step::Done,
         "Stopped" => Step::Start,
         "Running" if sandbox.stopping => Step::AwaitStopped,
-        "Running" if !on_its_volume || sandbox.mounted.as_deref().is_some_and(|mounted| mounted != claim) => {
-            Step::StopRobbed
-        }
+        "Running" if !on_its_volume || runs_unasked => Step::StopRobbed,
         "Running" if !volume.owned_by_sandbox => Step::Adopt,
         "Running" if sandbox.mounted.is_some() && volume.bound => Step::Done,
-        // Robbed while booting, or on its way: AgentTier takes a stop only from Running.
-        "Creating" if sandbox.claim.is_some() => Step::AwaitRunning,
-        "Running" => Step::AwaitRunning,
-        _ => Step::Park,
+        "" => Step::Park,
+        "Creating" if sandbox.claim.is_none() => Step::Park,
+        // On its way, or robbed while booting: AgentTier takes a stop only from Running. And a phase that we
+        // do not know is left to AgentTier.
+        _ => Step::AwaitRunning,
+    }
+}
+
+/// Why nothing can be filled from the recovery point.
+fn unreadable(snapshot: Option<SnapshotSight>) -> Option<Refusal> {
+    match snapshot {
+        None => Some(Refusal::NoRecoveryPoint),
+        Some(SnapshotSight { usable: false }) => Some(Refusal::RecoveryPointNotReady),
+        Some(SnapshotSight { usable: true }) => None,
     }
 }

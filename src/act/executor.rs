@@ -1,0 +1,77 @@
+//! Carrying out a list of orders.
+
+use agenttier_backup_plan::Action;
+use futures::StreamExt;
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use super::Failure;
+use super::prune::prune;
+use super::take_snapshot::take_snapshot;
+use crate::csi::VolumeSnapshot;
+
+/// What came of one order.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The order.
+    pub action: Action,
+    /// What was done, or why not.
+    pub result: Result<Done, Failure>,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub enum Done {
+    /// This snapshot exists now.
+    Taken(Box<VolumeSnapshot>),
+    /// The API server accepted the delete.
+    Pruned,
+}
+
+/// Carries out orders, several at a time.
+#[derive(Clone)]
+pub struct Executor {
+    client: Client,
+    at_once: usize,
+}
+
+impl Executor {
+    /// Calls under way at once are at most `at_once`.
+    #[must_use]
+    pub fn new(client: Client, at_once: usize) -> Self {
+        Self { client, at_once }
+    }
+
+    /// Carries out the orders in their order, all prunes before any snapshot, and says what came of each.
+    ///
+    /// One that fails stops none of the others. Once `stop` is cancelled no further one is begun; those
+    /// under way are brought to their end.
+    pub async fn run(&self, actions: Vec<Action>, stop: &CancellationToken) -> Vec<Outcome> {
+        let (prunes, snapshots): (Vec<_>, Vec<_>) =
+            actions.into_iter().partition(|action| matches!(action, Action::Prune(_)));
+        let mut outcomes = self.run_batch(prunes, stop).await;
+        outcomes.extend(self.run_batch(snapshots, stop).await);
+        outcomes
+    }
+
+    async fn run_batch(&self, actions: Vec<Action>, stop: &CancellationToken) -> Vec<Outcome> {
+        futures::stream::iter(actions)
+            .take_while(|_| std::future::ready(!stop.is_cancelled()))
+            .map(|action| async move {
+                let result = self.carry_out(&action).await;
+                Outcome { action, result }
+            })
+            .buffer_unordered(self.at_once)
+            .collect()
+            .await
+    }
+
+    async fn carry_out(&self, action: &Action) -> Result<Done, Failure> {
+        match action {
+            Action::Prune(order) => prune(&self.client, order).await.map(|()| Done::Pruned),
+            Action::TakeSnapshot(order) => {
+                take_snapshot(&self.client, order).await.map(|snapshot| Done::Taken(Box::new(snapshot)))
+            }
+        }
+    }
+}

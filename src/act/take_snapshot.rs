@@ -1,0 +1,73 @@
+//! Taking a snapshot: one create with a deterministic name.
+
+use std::collections::BTreeMap;
+
+use agenttier_backup_plan::{TakeSnapshot, claim_label, marks};
+use kube::api::PostParams;
+use kube::core::ObjectMeta;
+use kube::{Api, Client, ResourceExt};
+
+use super::failure::{Failure, in_time};
+use crate::api::FIELD_MANAGER;
+use crate::csi::{SnapshotSource, VolumeSnapshot, VolumeSnapshotSpec};
+use crate::observe::marks_of;
+
+/// Creates the VolumeSnapshot, or finds that an earlier attempt at this very order did.
+pub(super) async fn take_snapshot(client: &Client, order: &TakeSnapshot) -> Result<VolumeSnapshot, Failure> {
+    let api: Api<VolumeSnapshot> = Api::namespaced(client.clone(), &order.volume.namespace);
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    let wanted = render(order);
+    let create = tokio::time::timeout(crate::client::CALL_DEADLINE, api.create(&params, &wanted)).await?;
+    match create {
+        Ok(snapshot) => Ok(snapshot),
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+            let existing = in_time(api.get_opt(&order.name)).await?.ok_or(Failure::Changed)?;
+            if is_result_of(order, &existing) { Ok(existing) } else { Err(Failure::NameTaken) }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An existing object counts as done only when it is ours, of this volume, for this slot.
+fn is_result_of(order: &TakeSnapshot, existing: &VolumeSnapshot) -> bool {
+    let ours = agenttier_backup_plan::Ownership::Ours { volume: order.volume.uid.clone() };
+    marks_of(existing) == ours
+        && existing.annotations().get(marks::SLOT) == Some(&order.slot.start().to_string())
+        && existing.metadata.deletion_timestamp.is_none()
+}
+
+fn render(order: &TakeSnapshot) -> VolumeSnapshot {
+    let labels = [
+        (marks::SNAPSHOT_KIND, marks::SCHEDULED_BACKUP.to_owned()),
+        (marks::SOURCE_PVC, claim_label(&order.volume.claim)),
+        (marks::MANAGED, "true".to_owned()),
+        (marks::MANAGED_BY, marks::US.to_owned()),
+        (marks::VELERO_EXCLUDE, "true".to_owned()),
+    ];
+    let mut annotations = BTreeMap::from([
+        (marks::VOLUME_UID.to_owned(), order.volume.uid.to_string()),
+        (marks::CLAIM.to_owned(), order.volume.claim.clone()),
+        (marks::SLOT.to_owned(), order.slot.start().to_string()),
+    ]);
+    if let Some(sandbox) = &order.sandbox {
+        annotations.insert(marks::SANDBOX.to_owned(), sandbox.name.clone());
+        annotations.insert(marks::SANDBOX_PHASE.to_owned(), sandbox.phase.clone());
+    }
+    VolumeSnapshot {
+        metadata: ObjectMeta {
+            name: Some(order.name.clone()),
+            namespace: Some(order.volume.namespace.clone()),
+            labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        },
+        spec: VolumeSnapshotSpec {
+            source: SnapshotSource {
+                persistent_volume_claim_name: Some(order.volume.claim.clone()),
+                ..SnapshotSource::default()
+            },
+            volume_snapshot_class_name: order.class.clone(),
+        },
+        status: None,
+    }
+}

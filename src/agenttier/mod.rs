@@ -1,0 +1,11 @@
+//! What AgentTier owns: its Sandbox kind, its names, its labels.
+//!
+//! Source: AgentTier 0.8's CRDs and controller.
+
+mod names;
+mod sandbox;
+
+pub use names::{
+    ACTION_ANNOTATION, ACTION_STOP, CLONED_FROM_SNAPSHOT_LABEL, SANDBOX_LABEL, pod_name, workspace_claim,
+};
+pub use sandbox::{Sandbox, SandboxSpec, SandboxStatus, Storage, TemplateRef};

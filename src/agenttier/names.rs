@@ -1,0 +1,22 @@
+//! The names and labels that AgentTier gives to a Sandbox's own objects.
+
+/// Label on a workspace claim: the Sandbox that it belongs to.
+pub const SANDBOX_LABEL: &str = "agenttier.io/sandbox";
+/// Label that AgentTier puts on a claim made by `spec.cloneFromSnapshot`: the VolumeSnapshot.
+pub const CLONED_FROM_SNAPSHOT_LABEL: &str = "agenttier.io/cloned-from-snapshot";
+/// Annotation on a Sandbox that asks AgentTier for something; taken only while it is Running.
+pub const ACTION_ANNOTATION: &str = "agenttier.io/action";
+/// The value of [`ACTION_ANNOTATION`] that stops a Sandbox.
+pub const ACTION_STOP: &str = "stop";
+
+/// The claim that AgentTier makes for a Sandbox, or adopts as it is when it exists.
+#[must_use]
+pub fn workspace_claim(sandbox: &str) -> String {
+    format!("{sandbox}-workspace")
+}
+
+/// The pod that AgentTier runs a Sandbox in.
+#[must_use]
+pub fn pod_name(sandbox: &str) -> String {
+    format!("{sandbox}-pod")
+}

@@ -1,0 +1,150 @@
+//! `BackupPolicy`: what is backed up, how often, and how long it is kept.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Period;
+
+/// Says how the workspaces of the selected namespaces are backed up. A namespace follows the
+/// policy of highest priority that selects it, then the first by name.
+#[derive(CustomResource, Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq)]
+#[kube(
+    group = "backup.agenttier.io",
+    version = "v1alpha1",
+    kind = "BackupPolicy",
+    plural = "backuppolicies",
+    shortname = "bup",
+    category = "agenttier",
+    status = "BackupPolicyStatus",
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Interval","type":"string","jsonPath":".spec.snapshots.interval"}"#,
+    printcolumn = r#"{"name":"Max age","type":"string","jsonPath":".spec.snapshots.retention.maxAge"}"#,
+    printcolumn = r#"{"name":"Volumes","type":"integer","jsonPath":".status.volumes.total"}"#,
+    printcolumn = r#"{"name":"Protected","type":"integer","jsonPath":".status.volumes.protected"}"#,
+    printcolumn = r#"{"name":"Overdue","type":"integer","jsonPath":".status.volumes.overdue"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupPolicySpec {
+    /// Where several policies select a namespace, the highest priority wins; then the first by name.
+    #[serde(default)]
+    #[schemars(range(min = -1_000_000, max = 1_000_000))]
+    pub priority: i32,
+    /// Labels of the namespaces that follow this policy; empty selects every namespace.
+    #[serde(default)]
+    pub namespace_selector: LabelSelector,
+    /// While true nothing is made and nothing is deleted.
+    #[serde(default)]
+    pub suspend: bool,
+    /// Layer 1: scheduled CSI VolumeSnapshots in the cluster.
+    #[serde(default)]
+    pub snapshots: SnapshotSpec,
+}
+
+/// Layer 1: scheduled CSI VolumeSnapshots.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotSpec {
+    /// Whether snapshots are taken and pruned. Turning it off never deletes one.
+    #[serde(default = "enabled")]
+    pub enabled: bool,
+    /// Time between two snapshots of a volume; at least 10 seconds, and real storage wants minutes.
+    #[serde(default = "six_hours")]
+    pub interval: Period,
+    /// How long snapshots are kept.
+    #[serde(default)]
+    pub retention: RetentionSpec,
+    /// VolumeSnapshotClass; empty takes the default class of the volume's driver.
+    #[serde(default)]
+    #[schemars(length(max = 253))]
+    pub snapshot_class_name: String,
+    /// A snapshot that is not ready after this long is reported as slow.
+    #[serde(default = "an_hour")]
+    pub ready_timeout: Period,
+}
+
+/// How long snapshots are kept. The newest ready one of a volume always stays.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionSpec {
+    /// Snapshots older than this are deleted.
+    #[serde(default = "two_weeks")]
+    pub max_age: Period,
+    /// So many of the newest ready snapshots stay, whatever their age.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub keep_last: u32,
+}
+
+impl Default for SnapshotSpec {
+    fn default() -> Self {
+        Self {
+            enabled: enabled(),
+            interval: six_hours(),
+            retention: RetentionSpec::default(),
+            snapshot_class_name: String::new(),
+            ready_timeout: an_hour(),
+        }
+    }
+}
+
+impl Default for RetentionSpec {
+    fn default() -> Self {
+        Self { max_age: two_weeks(), keep_last: one() }
+    }
+}
+
+fn enabled() -> bool {
+    true
+}
+
+fn six_hours() -> Period {
+    "6h".into()
+}
+
+fn an_hour() -> Period {
+    "1h".into()
+}
+
+fn two_weeks() -> Period {
+    "14d".into()
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What the controller reports.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupPolicyStatus {
+    /// `Ready`: the policy is valid and in force, and no volume under it is overdue.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The volumes that follow this policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<VolumeCounts>,
+    /// Ready recovery points of these volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_points: Option<u32>,
+}
+
+/// Volumes by how well they are protected.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VolumeCounts {
+    /// All of them.
+    pub total: u32,
+    /// Their newest ready snapshot is younger than interval + readyTimeout.
+    pub protected: u32,
+    /// New ones whose first snapshot is on its way.
+    pub awaited: u32,
+    /// Their newest ready snapshot is older than interval + readyTimeout, or missing.
+    pub overdue: u32,
+    /// No snapshots are taken of them, for example because they are not bound.
+    pub unprotected: u32,
+}

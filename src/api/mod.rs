@@ -1,0 +1,14 @@
+//! What we own: the kinds of `backup.agenttier.io/v1alpha1`.
+
+mod backup_policy;
+mod period;
+
+pub use backup_policy::{
+    BackupPolicy, BackupPolicySpec, BackupPolicyStatus, RetentionSpec, SnapshotSpec, VolumeCounts,
+};
+pub use period::{Period, PeriodError};
+
+/// Label, annotation and field-manager prefix of everything of ours.
+pub const GROUP: &str = "backup.agenttier.io";
+/// The field manager of our writes.
+pub const FIELD_MANAGER: &str = "agenttier-backup";

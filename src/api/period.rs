@@ -1,0 +1,94 @@
+//! Lengths of time as people write them in a policy.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// A length of time such as `15m`, `6h`, `14d` or `1h30m`; a day has 24 hours, a week 7 days.
+///
+/// It is kept as written: only its meaning is compared, and what cannot be read is reported by
+/// [`Period::duration`], so that one bad policy never stops the watch over all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Period(String);
+
+/// A length of time that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a length of time such as 15m, 6h, 14d or 1h30m")]
+pub struct PeriodError(String);
+
+impl Period {
+    /// The length of time.
+    ///
+    /// # Errors
+    /// When it is not of the form that the schema asks for.
+    pub fn duration(&self) -> Result<SignedDuration, PeriodError> {
+        let read = || {
+            let span: Span = self.0.parse().ok()?;
+            let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+            (duration > SignedDuration::ZERO).then_some(duration)
+        };
+        read().ok_or_else(|| PeriodError(self.0.clone()))
+    }
+}
+
+impl From<&str> for Period {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for Period {
+    fn schema_name() -> Cow<'static, str> {
+        "Period".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A length of time such as 15m, 6h, 14d or 1h30m.",
+            "maxLength": 32,
+            "pattern": "^([1-9][0-9]*(w|d|h|m|s))+$",
+        })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_write() {
+        for (text, seconds) in [
+            ("15s", 15),
+            ("15m", 900),
+            ("6h", 21_600),
+            ("14d", 1_209_600),
+            ("2w", 1_209_600),
+            ("1h30m", 5_400),
+        ] {
+            let duration = Period::from(text).duration().expect(text);
+            assert_eq!(duration, SignedDuration::from_secs(seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        for text in ["", "0s", "-1h", "6", "six hours", "1y", "3mo", "1e3h"] {
+            assert!(Period::from(text).duration().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The one builder of Kubernetes clients.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+/// A call that got no answer after this long has failed; it may still have been carried out.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Connects as the given kubeconfig says, else as `KUBECONFIG`, `~/.kube/config` or the pod's
+/// ServiceAccount say.
+///
+/// # Errors
+/// When no configuration is found or it cannot be read.
+pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<Client> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let mut config = if let Some(path) = kubeconfig {
+        let kubeconfig = Kubeconfig::read_from(path)
+            .with_context(|| format!("cannot read kubeconfig {}", path.display()))?;
+        Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .with_context(|| format!("cannot use kubeconfig {}", path.display()))?
+    } else if context.is_some() {
+        Config::from_kubeconfig(&options).await.context("cannot use the kubeconfig")?
+    } else {
+        Config::infer()
+            .await
+            .context("no cluster to talk to: give --kubeconfig, set KUBECONFIG, or run in a pod")?
+    };
+    // The transport must not send a write twice: what to do after a failure is decided above it, by the next
+    // pass, which looks at what exists first.
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(10));
+    Client::try_from(config).context("cannot build a Kubernetes client")
+}

@@ -1,0 +1,9 @@
+//! The controller: wiring only.
+
+mod backoff;
+mod health;
+mod pass;
+mod run;
+
+pub use health::Health;
+pub use run::{Settings, run};

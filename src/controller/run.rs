@@ -1,0 +1,112 @@
+//! The loop around the passes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use agenttier_backup_plan::Limits;
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use super::health::Health;
+use super::pass::Passes;
+use crate::observe::Caches;
+
+/// Changes that come together are planned together.
+const GATHER: Duration = Duration::from_millis(250);
+/// Even when nothing is due: clocks get set, and timers sleep with the machine.
+const AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(5);
+
+/// What an operator may turn.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the health probes are served.
+    pub health_address: SocketAddr,
+    /// How much may be under way at once.
+    pub limits: Limits,
+    /// API calls under way at once.
+    pub calls_at_once: usize,
+}
+
+/// Runs the controller until `stop` is cancelled; then it begins nothing new, ends what is under way and
+/// returns.
+///
+/// # Errors
+/// When the health probes cannot be served. Trouble with the API server is never fatal: it is waited out.
+pub async fn run(client: Client, settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+    let health = Health::new(Timestamp::now());
+    // However this ends, the probes end with it.
+    let end = stop.child_token();
+    let _guard = end.clone().drop_guard();
+    let probes = health.clone().serve(settings.health_address, end);
+    let (caches, mut watches) = Caches::start(&client);
+    tokio::select! {
+        biased;
+        ended = probes => {
+            ended?;
+            anyhow::ensure!(stop.is_cancelled(), "the health probes' server ended by itself");
+        }
+        () = watches.one_ended() => anyhow::bail!("a watch ended by itself"),
+        worked = work(&client, &caches, &settings, &health, &stop) => worked?,
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn work(
+    client: &Client,
+    caches: &Caches,
+    settings: &Settings,
+    health: &Health,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    tracing::info!("filling the caches");
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            filled = caches.filled() => break filled?,
+            () = tokio::time::sleep(Duration::from_secs(30)) => {
+                tracing::warn!("still filling the caches; is every CRD installed?");
+                health.beat(Timestamp::now());
+            }
+        }
+    }
+    health.set_ready();
+    tracing::info!("ready");
+
+    let mut passes = Passes::new(client, settings.limits, settings.calls_at_once);
+    while !stop.is_cancelled() {
+        health.beat(Timestamp::now());
+        let due = passes.pass(caches, stop).await;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = caches.changed() => tokio::time::sleep(GATHER).await,
+            () = tokio::time::sleep(pause(Timestamp::now(), due)) => {}
+        }
+    }
+    passes.finish().await;
+    Ok(())
+}
+
+/// How long to sleep when nothing changes.
+fn pause(now: Timestamp, due: Option<Timestamp>) -> Duration {
+    let until = due.map_or(AT_LEAST_EVERY, |due| due.duration_since(now).min(AT_LEAST_EVERY));
+    Duration::try_from(until).unwrap_or_default().max(GATHER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sleeps_until_due_but_neither_spins_nor_oversleeps() {
+        let now = Timestamp::UNIX_EPOCH;
+        let at = |seconds| Some(now + SignedDuration::from_secs(seconds));
+        assert_eq!(pause(now, at(40)), Duration::from_secs(40));
+        assert_eq!(pause(now, at(-40)), GATHER);
+        assert_eq!(pause(now, at(4000)), Duration::from_secs(300));
+        assert_eq!(pause(now, None), Duration::from_secs(300));
+    }
+}

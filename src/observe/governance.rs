@@ -1,0 +1,183 @@
+//! Which policy a namespace follows.
+
+use std::collections::BTreeMap;
+
+use agenttier_backup_plan::{Governance, Interval, Policy, Reason, Retention};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
+use kube::core::{Selector, SelectorExt};
+
+use crate::api::{BackupPolicy, Period};
+
+/// Why a policy cannot be followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct Invalid {
+    /// The field, as a path below the object.
+    pub field: &'static str,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+/// Reads a policy for the planner.
+///
+/// # Errors
+/// Names the first field that makes no sense.
+pub fn in_force(policy: &BackupPolicy) -> Result<Governance, Invalid> {
+    let name = policy.name_any();
+    let snapshots = &policy.spec.snapshots;
+    selector(policy)?;
+    let interval = length("spec.snapshots.interval", &snapshots.interval)?;
+    let interval = Interval::new(interval)
+        .map_err(|error| Invalid { field: "spec.snapshots.interval", problem: error.to_string() })?;
+    let max_age = length("spec.snapshots.retention.maxAge", &snapshots.retention.max_age)?;
+    if max_age < interval.duration() {
+        return Err(Invalid {
+            field: "spec.snapshots.retention.maxAge",
+            problem: format!(
+                "{} is shorter than the interval {}: every snapshot would be past its age before the next one",
+                snapshots.retention.max_age, snapshots.interval
+            ),
+        });
+    }
+    let ready_timeout = length("spec.snapshots.readyTimeout", &snapshots.ready_timeout)?;
+    let held = |reason| Governance::Held { policy: name.clone(), reason };
+    if policy.spec.suspend {
+        return Ok(held(Reason::PolicySuspended));
+    }
+    if !snapshots.enabled {
+        return Ok(held(Reason::SnapshotsDisabled));
+    }
+    Ok(Governance::By(Policy {
+        interval,
+        ready_timeout,
+        retention: Retention { max_age, keep_last: snapshots.retention.keep_last },
+        class: Some(snapshots.snapshot_class_name.clone()).filter(|class| !class.is_empty()),
+        name,
+    }))
+}
+
+/// The policy of every namespace: the highest priority that selects it, then the first by name.
+///
+/// A policy with errors keeps its place and holds everything: one below it might keep less. Only where
+/// its selector itself cannot be read does it select nothing.
+#[must_use]
+pub fn governance<'a>(
+    policies: impl IntoIterator<Item = &'a BackupPolicy>,
+    namespaces: impl IntoIterator<Item = &'a Namespace>,
+) -> BTreeMap<String, Governance> {
+    let mut ranked: Vec<(&BackupPolicy, Selector, Governance)> = policies
+        .into_iter()
+        .filter_map(|policy| {
+            let governance = in_force(policy).unwrap_or_else(|_| Governance::Held {
+                policy: policy.name_any(),
+                reason: Reason::PolicyInvalid,
+            });
+            Some((policy, selector(policy).ok()?, governance))
+        })
+        .collect();
+    ranked.sort_by_key(|(policy, ..)| (-policy.spec.priority, policy.name_any()));
+
+    let none = BTreeMap::new();
+    let mut governed = BTreeMap::new();
+    for namespace in namespaces {
+        let labels = namespace.metadata.labels.as_ref().unwrap_or(&none);
+        let governance = ranked
+            .iter()
+            .find(|(_, selector, _)| selector.matches(labels))
+            .map_or(Governance::Nobody, |(.., governance)| governance.clone());
+        governed.insert(namespace.name_any(), governance);
+    }
+    governed
+}
+
+fn selector(policy: &BackupPolicy) -> Result<Selector, Invalid> {
+    let selector = policy.spec.namespace_selector.clone();
+    Selector::try_from(selector)
+        .map_err(|error| Invalid { field: "spec.namespaceSelector", problem: error.to_string() })
+}
+
+fn length(field: &'static str, period: &Period) -> Result<jiff::SignedDuration, Invalid> {
+    period.duration().map_err(|error| Invalid { field, problem: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::BackupPolicySpec;
+
+    fn policy(name: &str, priority: i32, change: impl FnOnce(&mut BackupPolicySpec)) -> BackupPolicy {
+        let mut spec = BackupPolicySpec { priority, ..BackupPolicySpec::default() };
+        change(&mut spec);
+        BackupPolicy::new(name, spec)
+    }
+
+    fn namespace(name: &str, labels: &[(&str, &str)]) -> Namespace {
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(name.into());
+        namespace.metadata.labels = Some(labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect());
+        namespace
+    }
+
+    fn selecting(key: &str, value: &str) -> impl FnOnce(&mut BackupPolicySpec) {
+        let labels = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        move |spec| spec.namespace_selector.match_labels = Some(labels)
+    }
+
+    #[test]
+    fn highest_priority_then_name() {
+        let policies = [
+            policy("default", 0, |_| {}),
+            policy("gold-b", 10, selecting("tier", "gold")),
+            policy("gold-a", 10, selecting("tier", "gold")),
+        ];
+        let namespaces = [namespace("plain", &[]), namespace("rich", &[("tier", "gold")])];
+        let governed = governance(&policies, &namespaces);
+        assert_eq!(governed["plain"].policy_name(), Some("default"));
+        assert_eq!(governed["rich"].policy_name(), Some("gold-a"));
+    }
+
+    #[test]
+    fn a_policy_with_errors_holds_its_namespaces() {
+        let broken = policy("gold", 10, |spec| {
+            selecting("tier", "gold")(spec);
+            spec.snapshots.retention.max_age = "1h".into();
+        });
+        assert_eq!(in_force(&broken).expect_err("invalid").field, "spec.snapshots.retention.maxAge");
+        let policies = [broken, policy("default", 0, |_| {})];
+        let governed = governance(&policies, &[namespace("rich", &[("tier", "gold")])]);
+        assert_eq!(
+            governed["rich"],
+            Governance::Held { policy: "gold".into(), reason: Reason::PolicyInvalid }
+        );
+    }
+
+    #[test]
+    fn suspended_and_disabled_are_told_apart() {
+        let reason = |policy: &BackupPolicy| match in_force(policy).expect("valid") {
+            Governance::Held { reason, .. } => Some(reason),
+            _ => None,
+        };
+        assert_eq!(reason(&policy("p", 0, |spec| spec.suspend = true)), Some(Reason::PolicySuspended));
+        assert_eq!(
+            reason(&policy("p", 0, |spec| spec.snapshots.enabled = false)),
+            Some(Reason::SnapshotsDisabled)
+        );
+        assert_eq!(reason(&policy("p", 0, |_| {})), None);
+    }
+
+    #[test]
+    fn every_length_is_checked() {
+        for (field, change) in [
+            (
+                "spec.snapshots.interval",
+                (|spec| spec.snapshots.interval = "5s".into()) as fn(&mut BackupPolicySpec),
+            ),
+            ("spec.snapshots.interval", |spec| spec.snapshots.interval = "soon".into()),
+            ("spec.snapshots.retention.maxAge", |spec| spec.snapshots.retention.max_age = "x".into()),
+            ("spec.snapshots.readyTimeout", |spec| spec.snapshots.ready_timeout = "-1h".into()),
+        ] {
+            assert_eq!(in_force(&policy("p", 0, change)).expect_err(field).field, field);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Observing: what the API server holds, turned into what the planner reasons about.
+
+mod caches;
+mod governance;
+mod judge;
+mod observed;
+mod trim;
+mod unconfirmed;
+mod volumes;
+
+pub use caches::{Caches, Watches};
+pub use governance::{Invalid, governance, in_force};
+pub use judge::judge;
+pub use observed::Observed;
+pub use unconfirmed::Unconfirmed;
+pub use volumes::{is_pinned, marks_of, volumes};
