@@ -92,7 +92,7 @@ func beginLongCopy(t *testing.T, config Config) (want map[string]string, cutting
 	client := dial(t, config)
 	volume := must[*csi.CreateVolumeResponse](t)(client.CreateVolume(t.Context(), volumeRequest("source"))).GetVolume()
 	path := volume.GetVolumeContext()["path"]
-	for i := range 5000 {
+	for i := range 2000 {
 		writeFile(t, filepath.Join(path, fmt.Sprint("file-", i)), fmt.Sprint("content ", i))
 	}
 	ended := make(chan error, 1)

@@ -38,6 +38,9 @@ func serve(ctx context.Context, config Config) error {
 	opening, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
 	store, err := OpenStore(opening, config.Root)
+	if ctx.Err() != nil { // stopped before it began
+		return listener.Close()
+	}
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -62,7 +65,7 @@ func serve(ctx context.Context, config Config) error {
 	force := time.AfterFunc(stopPatience, server.Stop)
 	defer force.Stop()
 	server.GracefulStop()
-	if err := <-served; !errors.Is(err, grpc.ErrServerStopped) { // that: stopped before it began
+	if err := <-served; !errors.Is(err, grpc.ErrServerStopped) { // that: stopped before Serve began
 		return err
 	}
 	return nil
