@@ -23,6 +23,11 @@ pub(super) struct Controller {
     /// Snapshots of one CSI driver that may be in deletion at once
     #[arg(long, env = "DELETIONS_IN_FLIGHT", default_value_t = 20, value_name = "N")]
     deletions_in_flight: u16,
+    /// Snapshots that may be started per minute however few volumes there are; with many, 1.25 times what
+    /// their intervals need is allowed
+    #[arg(long, env = "SNAPSHOTS_PER_MINUTE_AT_LEAST", default_value_t = 1, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    snapshots_per_minute_at_least: u16,
     /// API calls that may be under way at once
     #[arg(long, env = "CALLS_AT_ONCE", default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..))]
@@ -54,6 +59,7 @@ impl Controller {
                 snapshots_in_flight: self.snapshots_in_flight.into(),
                 deletions_in_flight: self.deletions_in_flight.into(),
             },
+            floor_per_minute: self.snapshots_per_minute_at_least,
             calls_at_once: self.calls_at_once.into(),
         };
         run(cluster.client().await?, settings, stop).await

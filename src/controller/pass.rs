@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
+use super::Settings;
 use super::backoff::Backoff;
 use crate::act::{Done, Executor, Outcome};
 use crate::agenttier::Sandbox;
@@ -25,11 +26,11 @@ pub(super) struct Passes {
 }
 
 impl Passes {
-    pub(super) fn new(client: &Client, limits: Limits, at_once: usize) -> Self {
+    pub(super) fn new(client: &Client, settings: &Settings) -> Self {
         Self {
-            executor: Executor::new(client.clone(), at_once),
-            limits,
-            pacer: Pacer::new(),
+            executor: Executor::new(client.clone(), settings.calls_at_once),
+            limits: settings.limits,
+            pacer: Pacer::with_floor(settings.floor_per_minute),
             unconfirmed: Unconfirmed::default(),
             backoff: Backoff::default(),
             statuses: StatusWriter::new(client.clone()),

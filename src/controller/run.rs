@@ -24,6 +24,8 @@ pub struct Settings {
     pub health_address: SocketAddr,
     /// How much may be under way at once.
     pub limits: Limits,
+    /// However few volumes there are, so many snapshots a minute may be started.
+    pub floor_per_minute: u16,
     /// API calls under way at once.
     pub calls_at_once: usize,
 }
@@ -75,7 +77,7 @@ async fn work(
     health.set_ready();
     tracing::info!("ready");
 
-    let mut passes = Passes::new(client, settings.limits, settings.calls_at_once);
+    let mut passes = Passes::new(client, settings);
     while !stop.is_cancelled() {
         health.beat(Timestamp::now());
         let due = passes.pass(caches, stop).await;

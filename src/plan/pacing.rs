@@ -9,8 +9,8 @@ use crate::Interval;
 
 /// How much more than the steady need is allowed, so that a backlog shrinks.
 const HEADROOM: f64 = 1.25;
-/// However few volumes there are, one snapshot a minute may start.
-const SLOWEST: SignedDuration = SignedDuration::from_secs(60);
+/// However few volumes there are, one snapshot a minute may start, where nothing else is asked for.
+const FLOOR_PER_MINUTE: u16 = 1;
 /// How much of the allowance may be used at once: little, so that the rate stays flat after an outage.
 const BURST: SignedDuration = SignedDuration::from_secs(10);
 
@@ -24,16 +24,10 @@ impl Rate {
         self.0 += 1.0 / interval.duration().as_secs_f64();
     }
 
-    /// Starts per minute that this need allows: 1.25 times the need, at least one.
+    /// Starts per minute that this need allows: 1.25 times the need.
     #[must_use]
     pub fn per_minute(self) -> f64 {
-        60.0 / self.spacing().as_secs_f64()
-    }
-
-    /// Time between two starts at that pace.
-    fn spacing(self) -> SignedDuration {
-        let seconds = 1.0 / (self.0 * HEADROOM);
-        if seconds < SLOWEST.as_secs_f64() { SignedDuration::from_secs_f64(seconds) } else { SLOWEST }
+        self.0 * HEADROOM * 60.0
     }
 }
 
@@ -41,13 +35,22 @@ impl Rate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pacer {
     spent_until: Timestamp,
+    floor_per_minute: u16,
 }
 
 impl Pacer {
-    /// An unused allowance.
+    /// An unused allowance, of at least one start a minute.
     #[must_use]
     pub fn new() -> Self {
-        Self { spent_until: Timestamp::MIN }
+        Self::with_floor(FLOOR_PER_MINUTE)
+    }
+
+    /// An unused allowance, of at least so many starts a minute; zero counts as one.
+    ///
+    /// A higher floor protects many new volumes sooner, at the price of a burst.
+    #[must_use]
+    pub fn with_floor(per_minute: u16) -> Self {
+        Self { spent_until: Timestamp::MIN, floor_per_minute: per_minute.max(1) }
     }
 
     /// When the next snapshot may start.
@@ -62,8 +65,10 @@ impl Pacer {
         if now < self.free_at() {
             return None;
         }
-        let spent_until = self.spent_until.max(now).checked_add(rate.spacing()).unwrap_or(Timestamp::MAX);
-        Some(Self { spent_until })
+        let per_minute = rate.per_minute().max(f64::from(self.floor_per_minute));
+        let spacing = SignedDuration::from_secs_f64(60.0 / per_minute);
+        let spent_until = self.spent_until.max(now).checked_add(spacing).unwrap_or(Timestamp::MAX);
+        Some(Self { spent_until, ..self })
     }
 }
 
@@ -88,9 +93,8 @@ mod tests {
     }
 
     /// Starts as often as allowed for `seconds`, looking once a second; returns the seconds of the starts.
-    fn starts(rate: Rate, seconds: i64) -> Vec<i64> {
+    fn starts(mut pacer: Pacer, rate: Rate, seconds: i64) -> Vec<i64> {
         let begin = Timestamp::from_second(1_700_000_000).expect("a time");
-        let mut pacer = Pacer::new();
         let mut starts = Vec::new();
         for second in 0..seconds {
             let now = begin + SignedDuration::from_secs(second);
@@ -104,15 +108,18 @@ mod tests {
 
     #[test]
     fn at_least_one_a_minute() {
-        assert_eq!(starts(Rate::default(), 300), [0, 50, 110, 170, 230, 290]);
-        assert!((rate(1, 86_400).per_minute() - 1.0).abs() < 1e-9);
+        let minutely = [0, 50, 110, 170, 230, 290];
+        assert_eq!(starts(Pacer::new(), Rate::default(), 300), minutely);
+        assert_eq!(starts(Pacer::new(), rate(1, 86_400), 300), minutely);
+        assert_eq!(starts(Pacer::with_floor(0), Rate::default(), 300), minutely);
+        assert_eq!(starts(Pacer::with_floor(60), Rate::default(), 300).len(), 310, "burst and one a second");
     }
 
     #[test]
     fn ten_thousand_volumes_stay_flat() {
         let rate = rate(10_000, 6 * 3600);
         assert!((rate.per_minute() - 34.722).abs() < 0.001, "1.25 × 10,000 ÷ 360 min");
-        let starts = starts(rate, 600);
+        let starts = starts(Pacer::new(), rate, 600);
         let mean = 10_000.0 / 360.0;
         for minute in 0..10 {
             let in_minute = starts.iter().filter(|second| **second / 60 == minute).count();
@@ -127,8 +134,8 @@ mod tests {
         #[test]
         fn never_above_the_rate_and_never_dry(volumes in 1_u32..400, interval in 10_i64..100_000, seconds in 60_i64..600) {
             let rate = rate(volumes, interval);
-            let count = f64::from(u32::try_from(starts(rate, seconds).len()).expect("few"));
-            let per_second = rate.per_minute() / 60.0;
+            let count = f64::from(u32::try_from(starts(Pacer::new(), rate, seconds).len()).expect("few"));
+            let per_second = rate.per_minute().max(1.0) / 60.0;
             let seconds = f64::from(u32::try_from(seconds).expect("few"));
             prop_assert!(count <= per_second * (seconds + 10.0) + 2.0, "{count}");
             prop_assert!(count >= (per_second * (seconds - 1.0)).floor(), "{count}");
