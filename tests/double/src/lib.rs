@@ -17,6 +17,7 @@
 //! let agenttier = Double::start(client.clone(), options);
 //!
 //! let user = User::new(client, "default");
+//! user.create_cluster_template("general", serde_json::json!({})).await?;
 //! user.create(NewSandbox::named("s1").cluster_template("general")).await?;
 //! user.wait_phase("s1", Phase::Running).await?;
 //! agenttier.shutdown().await;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use kube::{
     Client, ResourceExt,
-    api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
     runtime::wait::{await_condition, conditions::is_deleted},
 };
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     backup_loop, children,
     sandbox::{ACTION, Phase, sandboxes},
+    template::{cluster_templates, templates},
 };
 
 /// A Sandbox to be created.
@@ -86,7 +87,7 @@ impl User {
     /// Waits for 60 s where it waits.
     #[must_use]
     pub fn new(client: Client, namespace: impl Into<String>) -> Self {
-        Self { client, namespace: namespace.into(), patience: Duration::from_secs(60) }
+        Self { client, namespace: namespace.into(), patience: Duration::from_mins(1) }
     }
 
     /// How long the `wait_…` functions wait.
@@ -100,6 +101,24 @@ impl User {
     #[must_use]
     pub fn sandboxes(&self) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &sandboxes())
+    }
+
+    /// `kubectl create` of a `SandboxTemplate` in this namespace.
+    ///
+    /// # Errors
+    /// If the API server refuses it.
+    pub async fn create_template(&self, name: &str, spec: Value) -> Result<()> {
+        let api = Api::namespaced_with(self.client.clone(), &self.namespace, &templates());
+        create_template(&api, &templates(), name, spec).await
+    }
+
+    /// `kubectl create` of a `ClusterSandboxTemplate`, the kind that a warm pool needs.
+    ///
+    /// # Errors
+    /// If the API server refuses it.
+    pub async fn create_cluster_template(&self, name: &str, spec: Value) -> Result<()> {
+        let api = Api::all_with(self.client.clone(), &cluster_templates());
+        create_template(&api, &cluster_templates(), name, spec).await
     }
 
     /// `POST /sandboxes`, or `kubectl create`.
@@ -254,6 +273,18 @@ impl User {
         let sandbox = self.sandboxes().get(name).await?;
         Ok(sandbox.data["status"]["phase"].as_str().unwrap_or_default().to_owned())
     }
+}
+
+async fn create_template(
+    api: &Api<DynamicObject>,
+    kind: &ApiResource,
+    name: &str,
+    spec: Value,
+) -> Result<()> {
+    let mut template = DynamicObject::new(name, kind);
+    template.data = json!({"spec": spec});
+    let created = api.create(&PostParams::default(), &template).await;
+    created.map(drop).with_context(|| format!("creating {} {name}", kind.kind))
 }
 
 fn volume(sandbox: &DynamicObject) -> Result<&str> {

@@ -27,7 +27,8 @@ const POOL_TEMPLATE_LABEL: &str = "agenttier.io/pool-template";
 /// After so many lost races a claim gives up.
 const CLAIM_ATTEMPTS: usize = 3;
 
-/// A pool of ready pods for one `ClusterSandboxTemplate`, in one namespace.
+/// A pool of ready pods for one `ClusterSandboxTemplate`, in one namespace. It grows to its size and, unlike
+/// AgentTier's, never shrinks.
 #[derive(Clone, Debug)]
 pub struct WarmPool {
     /// Where its pods are, and the only namespace whose Sandboxes can claim them.

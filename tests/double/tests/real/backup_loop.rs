@@ -20,7 +20,7 @@ async fn it_has_no_memory_and_prunes_by_age_alone() {
     let place = Place::shared("own-loop").await;
     let backups = |retention| BackupLoop {
         namespace: place.namespace.clone(),
-        interval: Duration::from_secs(3600),
+        interval: Duration::from_hours(1),
         retention,
         snapshot_class: None,
     };
@@ -28,7 +28,7 @@ async fn it_has_no_memory_and_prunes_by_age_alone() {
         let options = Options { backup_loop: Some(backups(retention)), ..place.options() };
         Double::start(place.client.clone(), options)
     };
-    let hours = Duration::from_secs(3600);
+    let hours = Duration::from_hours(1);
     let double = place.double();
     place.user.create(NewSandbox::named("s1")).await.unwrap();
     place.user.wait_phase("s1", Phase::Running).await.unwrap();

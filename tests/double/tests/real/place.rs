@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use double::{Double, NewSandbox, Options, User, WarmPool, cluster_templates};
+use double::{Double, NewSandbox, Options, User, WarmPool};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use kube::{
     Api, Client, Resource,
@@ -89,10 +89,8 @@ impl Place {
 
     /// The template that the pool is for.
     pub(crate) async fn pooled_template(&self) {
-        let mut template = DynamicObject::new(&self.namespace, &cluster_templates());
-        template.data = json!({"spec": {"storage": {"size": "1Gi"}}});
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &cluster_templates());
-        api.create(&PostParams::default(), &template).await.unwrap();
+        let spec = json!({"storage": {"size": "1Gi"}});
+        self.user.create_cluster_template(&self.namespace, spec).await.unwrap();
     }
 
     /// A Sandbox of the pool's template.

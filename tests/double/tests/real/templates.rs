@@ -1,21 +1,11 @@
 //! What a Sandbox needs besides its volume.
 
-use double::{NewSandbox, Phase, templates};
+use double::{NewSandbox, Phase};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
-use kube::{
-    Api, ResourceExt,
-    api::{DynamicObject, PostParams},
-};
-use serde_json::{Value, json};
+use kube::ResourceExt;
+use serde_json::json;
 
 use crate::place::{Place, eventually, is_ready};
-
-async fn create_template(place: &Place, name: &str, spec: Value) {
-    let mut template = DynamicObject::new(name, &templates()).within(&place.namespace);
-    template.data = json!({"spec": spec});
-    let api: Api<DynamicObject> = Api::namespaced_with(place.client.clone(), &place.namespace, &templates());
-    api.create(&PostParams::default(), &template).await.unwrap();
-}
 
 #[tokio::test]
 async fn an_unresolvable_template_is_a_terminal_error() {
@@ -23,7 +13,7 @@ async fn an_unresolvable_template_is_a_terminal_error() {
     place.pooled_template().await;
     let double = place.double_with(place.pool(1));
     let pool = place.ready_pool(1).await;
-    create_template(&place, "orphan", json!({"inheritsFrom": {"name": "nobody"}})).await;
+    place.user.create_template("orphan", json!({"inheritsFrom": {"name": "nobody"}})).await.unwrap();
 
     let unknown_kind = json!({"templateRef": {"name": place.namespace, "kind": "Unknown"}});
     let lost = [
@@ -39,7 +29,7 @@ async fn an_unresolvable_template_is_a_terminal_error() {
     }
 
     // The template comes too late: another Sandbox gets through, this one does not.
-    create_template(&place, "absent", json!({})).await;
+    place.user.create_template("absent", json!({})).await.unwrap();
     place.user.create(NewSandbox::named("later").template("absent")).await.unwrap();
     place.user.wait_phase("later", Phase::Running).await.unwrap();
     for name in ["missing", "orphaned", "strange"] {
@@ -62,8 +52,8 @@ async fn a_template_and_its_parent_shape_the_sandbox() {
     let mut parent = agent("entrypoint");
     parent["storage"] = json!({"size": "2Gi"});
     parent.as_object_mut().unwrap().remove("inheritsFrom");
-    create_template(&place, "parent", parent).await;
-    create_template(&place, "child", agent("installCommand")).await;
+    place.user.create_template("parent", parent).await.unwrap();
+    place.user.create_template("child", agent("installCommand")).await.unwrap();
 
     place.user.create(NewSandbox::named("s1").template("child")).await.unwrap();
     let running = place.user.wait_phase("s1", Phase::Running).await.unwrap();
