@@ -138,7 +138,7 @@ impl Cluster {
         Client::try_from(self.admin_config()).expect("the cluster came up with this configuration")
     }
 
-    fn admin_config(&self) -> Config {
+    pub(crate) fn admin_config(&self) -> Config {
         self.control_plane.config.clone().expect("a cluster is handed out only with its API server up")
     }
 

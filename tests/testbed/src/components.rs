@@ -60,12 +60,7 @@ pub(crate) const CLUSTER: &[Component] = &[
         module: "github.com/kubernetes-csi/external-provisioner/v6",
         fit: Fit::Major,
     },
-    Component {
-        name: "kwok",
-        package: "sigs.k8s.io/kwok/cmd/kwok",
-        module: KWOK_MODULE,
-        fit: Fit::Minor,
-    },
+    Component { name: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", module: KWOK_MODULE, fit: Fit::Minor },
 ];
 
 /// The module go/helm.

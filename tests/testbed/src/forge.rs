@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use crate::components::{
     CLUSTER, CLUSTER_LDFLAGS, Component, HELM, KWOK_MODULE, PLAIN_LDFLAGS, SNAPSHOT_CRDS_MODULE,
 };
 use crate::go::{Build, Go, Runner};
+use crate::hash::sha256;
 use crate::progress::Progress;
 
 /// Where every component of a cluster lies.
@@ -57,21 +57,20 @@ impl Toolbox {
         binaries.insert("supervisor", supervisor_binary);
 
         let driver = go.keyed(&cache, "driver", "cluster", &["dircsi"], PLAIN_LDFLAGS)?;
-        let programs =
-            [Build::Program("dircsi", "./dircsi"), Build::Test("dircsi-sanity", "./dircsi")];
+        let programs = [Build::Program("dircsi", "./dircsi"), Build::Test("dircsi-sanity", "./dircsi")];
         driver.build(&runner, &programs, progress).await?;
         binaries.extend(programs.map(|program| (program.name(), driver.path(program.name()))));
 
         let cluster = go.keyed(&cache, "cluster", "cluster", &[], &CLUSTER_LDFLAGS)?;
         let mut missing = Vec::new();
         for component in CLUSTER {
-            match installed(component).await {
-                Some(path) => binaries.insert(component.name, path),
-                None => {
-                    missing.push(Build::Program(component.name, component.package));
-                    binaries.insert(component.name, cluster.path(component.name))
-                }
+            let path = if let Some(path) = installed(component).await {
+                path
+            } else {
+                missing.push(Build::Program(component.name, component.package));
+                cluster.path(component.name)
             };
+            binaries.insert(component.name, path);
         }
         cluster.build(&runner, &missing, progress).await?;
         cluster
@@ -81,7 +80,9 @@ impl Toolbox {
                 Ok(files
                     .collect::<Result<Vec<_>>>()?
                     .into_iter()
-                    .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("k8s.io_")))
+                    .filter(|path| {
+                        path.file_name().is_some_and(|name| name.to_string_lossy().contains("k8s.io_"))
+                    })
                     .collect())
             })
             .await?;
@@ -105,12 +106,10 @@ impl Toolbox {
 /// Hashes everything that a build depends on, length by length so that no two
 /// inputs run into each other.
 pub(crate) fn key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let framed = parts.into_iter().flat_map(|part| [&(part.len() as u64).to_be_bytes(), part].concat());
+    let mut key = sha256(&framed.collect::<Vec<_>>());
+    key.truncate(12);
+    key
 }
 
 fn cache_folder() -> Result<PathBuf> {

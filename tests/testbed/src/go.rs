@@ -242,8 +242,7 @@ impl Keyed {
                 (output.status.success(), text)
             }
             Runner::Supervised(supervisor) => {
-                let launch =
-                    Launch { path: "go".into(), args, env: env.to_vec(), cwd: self.module.clone() };
+                let launch = Launch { path: "go".into(), args, env: env.to_vec(), cwd: self.module.clone() };
                 supervised(&Supervisor::launch(supervisor).await?, &launch, hear).await?
             }
         };

@@ -22,7 +22,8 @@ impl Cluster {
     /// When there is no such ServiceAccount.
     pub async fn service_account_token(&self, namespace: &str, name: &str) -> Result<String> {
         let accounts = Api::<ServiceAccount>::namespaced(self.client(), namespace);
-        let spec = TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
+        let spec =
+            TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
         let request = TokenRequest { spec, ..TokenRequest::default() };
         let answer = accounts
             .create_token_request(name, &PostParams::default(), &request)

@@ -67,8 +67,7 @@ async fn main() -> Result<()> {
 }
 
 async fn up(testbed: &Testbed, name: &str, nodes: u32, storage: Option<PathBuf>) -> Result<()> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut plan = testbed.cluster(name).nodes(nodes);
     if let Some(storage) = storage {
         plan = plan.driver_root(std::path::absolute(&storage).context("find the storage folder")?);

@@ -80,7 +80,9 @@ impl Cluster {
         try_join_all(files.iter().map(async |file: &std::path::PathBuf| {
             let crd: CustomResourceDefinition = read_yaml(file)?;
             let name = crd.name_any();
-            api.create(&PostParams::default(), &crd).await.with_context(|| format!("create the CRD {name}"))?;
+            api.create(&PostParams::default(), &crd)
+                .await
+                .with_context(|| format!("create the CRD {name}"))?;
             let established = await_condition(api.clone(), &name, conditions::is_crd_established());
             tokio::time::timeout(PATIENCE, established)
                 .await

@@ -99,8 +99,7 @@ impl Supervisor {
             .with_context(|| format!("start the supervisor {}", binary.display()))?;
         let stdin = child.stdin.take().context("its standard input is piped")?;
         let stdout = child.stdout.take().context("its standard output is piped")?;
-        let line =
-            Arc::new(Line { stdin: Mutex::new(Some(stdin)), state: Mutex::new(State::default()) });
+        let line = Arc::new(Line { stdin: Mutex::new(Some(stdin)), state: Mutex::new(State::default()) });
         let (ready, dir) = oneshot::channel();
         let (gone, ended) = watch::channel(false);
         let listener = Arc::clone(&line);

@@ -1,0 +1,15 @@
+//! The testbed, tried out: real components, real files, real deaths.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test may fail where it likes")]
+
+mod identities;
+mod leftovers;
+mod nodes;
+mod objects;
+mod outages;
+mod pods;
+mod proxies;
+mod regions;
+mod releases;
+mod sanity;
+mod shared_cluster;
+mod snapshots;
