@@ -22,13 +22,17 @@ impl Default for Limits {
     }
 }
 
-/// Volumes that are left alone for a while after an error, each until a moment of its own.
+/// Volumes whose last action failed, each with the moment until which it is left alone.
+///
+/// They stay in here until an action succeeds: past their moment they may try again, but after all others. The most
+/// exposed are those that fail, and would otherwise use up the whole pace with attempts.
 pub type HeldBack = BTreeMap<VolumeUid, Timestamp>;
 
 /// What may be done now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admission {
-    /// In the order to be done: prunes first, then snapshots, the most exposed volume first.
+    /// In the order to be done: prunes first, then snapshots, the most exposed volume first; of each kind,
+    /// those of volumes whose last action failed come last.
     pub actions: Vec<Action>,
     /// The pacer after these actions.
     pub pacer: Pacer,
@@ -65,10 +69,14 @@ pub fn admit(
         .iter()
         .flat_map(|verdict| verdict.wants.iter().map(move |action| (verdict, action)))
         .collect();
-    // Prunes first: they free quota. Then whoever would lose the most work.
-    wanted.sort_by_key(|(_, action)| match action {
-        Action::Prune(prune) => (0, Timestamp::MIN, prune.name.as_str(), &prune.volume.uid),
-        Action::TakeSnapshot(take) => (1, take.exposed_since, "", &take.volume.uid),
+    // Prunes first: they free quota. Then whoever would lose the most work, but for those that failed before.
+    wanted.sort_by_key(|(_, action)| {
+        let uid = &action.volume().uid;
+        let failed = held.contains_key(uid);
+        match action {
+            Action::Prune(prune) => (0, failed, Timestamp::MIN, prune.name.as_str(), uid),
+            Action::TakeSnapshot(take) => (1, failed, take.exposed_since, "", uid),
+        }
     });
 
     let total = wanted.len();

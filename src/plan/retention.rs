@@ -79,7 +79,8 @@ impl fmt::Display for Fate {
 /// Decides over all points of a claim; the answer has their order.
 ///
 /// `readiness` has the points' order too. Only Ready points of this very volume that nobody deletes count:
-/// the newest `keepLast` (at least one) stay, and of the others those younger than `maxAge`, pinned or read.
+/// the newest `keepLast` (at least one, by when they were ordered) stay, and of the others those whose data
+/// is younger than `maxAge`, pinned or read.
 #[must_use]
 pub fn retain(
     now: Timestamp,
@@ -93,10 +94,9 @@ pub fn retain(
             points[i].is_ours_of(volume) && readiness[i] == Readiness::Ready && !points[i].terminating
         })
         .collect();
-    // Newest first; the name settles a tie, so that two passes agree.
-    counted.sort_by(|&a, &b| {
-        (points[b].taken_at(now), &points[b].name).cmp(&(points[a].taken_at(now), &points[a].name))
-    });
+    // Newest first by the API server's clock: the storage's may tell any time, and would then decide which is the
+    // last good copy. The name settles a tie, so that two passes agree.
+    counted.sort_by(|&a, &b| (points[b].created, &points[b].name).cmp(&(points[a].created, &points[a].name)));
     let newest =
         counted.first().map(|&i| Keeper { name: points[i].name.clone(), uid: points[i].uid.clone() });
 

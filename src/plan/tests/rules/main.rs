@@ -1,10 +1,14 @@
 //! The planner's rules, each with a test that fails without it: examples by rule, properties over random
-//! volumes, a restore against every interleaving of AgentTier's steps, and a simulation in virtual time.
+//! volumes, a restore against every interleaving with AgentTier's steps, and two weeks of a cluster in virtual time.
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod agenttier;
+mod cluster;
 mod due;
 mod promises;
 mod protection;
+mod restore;
 mod retention;
+mod simulation;
 mod world;

@@ -140,7 +140,7 @@ fn a_deletion_always_leaves_a_newer_good_point_and_spares_what_is_not_for_us() {
             let verdict = decide(NOW, &governance, &volume);
             coverage.borrow_mut().count(&volume, &verdict);
             let good = good(&volume);
-            let age_order = |point: &RecoveryPoint| (point.taken_at(NOW), point.name.clone());
+            let age_order = |point: &RecoveryPoint| (point.created, point.name.clone());
             let newest = good.iter().max_by_key(|point| age_order(point));
             let pruned: BTreeSet<&str> =
                 wanted_prunes(&verdict).iter().map(|prune| prune.name.as_str()).collect();

@@ -73,16 +73,18 @@ fn age_counts_from_the_cut_where_that_can_be_believed() {
     assert_eq!(pruned(&keeping(24, 1), &with(volume.clone(), points)), ["d"]);
 }
 
-/// Otherwise the oldest would pass for the newest once its false moment has come.
+/// Otherwise a storage whose clock is wrong would decide which is the last good copy.
 #[test]
-fn a_cut_dated_far_ahead_never_makes_a_point_the_newest() {
+fn which_is_the_newest_is_for_the_api_servers_clock_to_say() {
     let volume = volume("s1");
-    let mut old = ready(&volume, "old", NOW - hours(15 * 24));
-    old.cut = Some(NOW - seconds(1));
-    let volume = with(volume.clone(), [old, ready(&volume, "new", NOW - hours(1))]);
-    let verdict = judge(NOW, &keeping(24, 1), &volume);
-    assert_eq!(*fate(&verdict, "new"), Fate::Keep(Keep::Newest));
-    assert_eq!(pruned(&keeping(24, 1), &volume), ["old"]);
+    for ahead in [minutes(11), hours(23), hours(48)] {
+        let mut old = ready(&volume, "old", NOW - hours(49));
+        old.cut = Some(old.created + ahead);
+        let new = ready(&volume, "new", NOW - hours(49) + minutes(10));
+        let volume = with(volume.clone(), [old, new]);
+        assert_eq!(pruned(&keeping(24, 1), &volume), ["old"], "its data is said to be {ahead:#} younger");
+        assert_eq!(*fate(&judge(NOW, &keeping(24, 1), &volume), "new"), Fate::Keep(Keep::Newest));
+    }
 }
 
 #[test]

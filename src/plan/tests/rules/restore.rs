@@ -1,0 +1,374 @@
+//! A restore, step by step, and against every interleaving of its steps with AgentTier's.
+
+use std::cell::RefCell;
+
+use agenttier_backup_plan::restore::{
+    ClaimSight, Refusal, SandboxSight, Sight, SnapshotSight, Start, Step, next_step,
+};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use crate::agenttier::{Move, OWN_CLAIM, Sandbox, World};
+
+const CLAIM: ClaimSight =
+    ClaimSight { ours: true, bound: true, lost: false, terminating: false, owned_by_sandbox: true };
+
+fn sandbox(phase: &str) -> SandboxSight {
+    SandboxSight {
+        ours: true,
+        phase: phase.into(),
+        has_pod_name: true,
+        claim: Some(OWN_CLAIM.into()),
+        mounted: (phase == "Running").then(|| OWN_CLAIM.into()),
+        ..SandboxSight::default()
+    }
+}
+
+fn sight(claim: impl Into<Option<ClaimSight>>, sandbox: impl Into<Option<SandboxSight>>) -> Sight {
+    let snapshot = Some(SnapshotSight { usable: true });
+    Sight { snapshot, claim: claim.into(), sandbox: sandbox.into(), binds_on_first_use: false }
+}
+
+fn to_run(sight: &Sight) -> Step {
+    next_step(sight, OWN_CLAIM, Start::Running)
+}
+
+fn to_stay_stopped(sight: &Sight) -> Step {
+    next_step(sight, OWN_CLAIM, Start::Stopped)
+}
+
+#[test]
+fn the_volume_comes_first_then_the_sandbox_parked_adopted_and_started() {
+    let unbound = ClaimSight { bound: false, owned_by_sandbox: false, ..CLAIM };
+    let unowned = ClaimSight { owned_by_sandbox: false, ..CLAIM };
+    let unseen = SandboxSight { ours: true, ..SandboxSight::default() };
+    assert_eq!(to_run(&sight(None, None)), Step::CreateClaim);
+    assert_eq!(to_run(&sight(unbound, None)), Step::AwaitBound);
+    assert_eq!(to_run(&sight(unowned, None)), Step::CreateSandbox);
+    assert_eq!(to_run(&sight(unowned, unseen)), Step::Park);
+    assert_eq!(to_run(&sight(unowned, sandbox("Stopped"))), Step::Adopt);
+    assert_eq!(to_run(&sight(CLAIM, sandbox("Stopped"))), Step::Start);
+    assert_eq!(to_run(&sight(CLAIM, sandbox("Creating"))), Step::AwaitRunning);
+    assert_eq!(to_run(&sight(CLAIM, sandbox("Running"))), Step::Done);
+    assert_eq!(to_stay_stopped(&sight(unowned, sandbox("Stopped"))), Step::Adopt);
+    assert_eq!(to_stay_stopped(&sight(CLAIM, sandbox("Stopped"))), Step::Done);
+}
+
+#[test]
+fn a_claim_that_waits_for_its_first_user_is_not_waited_for() {
+    let unbound = ClaimSight { bound: false, ..CLAIM };
+    let waiting = |sandbox| Sight { binds_on_first_use: true, ..sight(unbound, sandbox) };
+    assert_eq!(to_run(&waiting(None)), Step::CreateSandbox);
+    assert_eq!(to_run(&waiting(Some(sandbox("Stopped")))), Step::Start);
+    assert_eq!(to_run(&waiting(Some(sandbox("Running")))), Step::AwaitRunning, "not bound: not its data");
+}
+
+#[test]
+fn a_sandbox_without_a_pod_name_or_on_another_volume_is_parked_before_it_starts() {
+    let nameless = SandboxSight { has_pod_name: false, ..sandbox("Stopped") };
+    let elsewhere = SandboxSight { claim: Some("pool-1-pvc".into()), ..sandbox("Stopped") };
+    let too_quick = SandboxSight { claim: None, has_pod_name: false, ..sandbox("Creating") };
+    for parked in [nameless, elsewhere, too_quick] {
+        assert_eq!(to_run(&sight(CLAIM, parked.clone())), Step::Park, "{parked:?}");
+        assert_eq!(to_stay_stopped(&sight(CLAIM, parked.clone())), Step::Park, "{parked:?}");
+    }
+}
+
+#[test]
+fn one_that_runs_on_another_volume_is_stopped_and_awaited() {
+    let by_status = SandboxSight { claim: Some("pool-1-pvc".into()), mounted: None, ..sandbox("Running") };
+    let by_pod = SandboxSight { mounted: Some("pool-1-pvc".into()), ..sandbox("Running") };
+    for robbed in [by_status, by_pod] {
+        assert_eq!(to_run(&sight(CLAIM, robbed.clone())), Step::StopRobbed);
+        let stopping = SandboxSight { stopping: true, ..robbed };
+        assert_eq!(to_run(&sight(CLAIM, stopping)), Step::AwaitStopped);
+    }
+    let booting = SandboxSight { claim: Some("pool-1-pvc".into()), ..sandbox("Creating") };
+    assert_eq!(to_run(&sight(CLAIM, booting)), Step::AwaitRunning, "AgentTier stops only what runs");
+}
+
+#[test]
+fn done_means_seen_to_run_on_an_owned_volume() {
+    let no_pod_seen = SandboxSight { mounted: None, ..sandbox("Running") };
+    assert_eq!(to_run(&sight(CLAIM, no_pod_seen)), Step::AwaitRunning);
+    let unowned = ClaimSight { owned_by_sandbox: false, ..CLAIM };
+    assert_eq!(to_run(&sight(unowned, sandbox("Running"))), Step::Adopt);
+}
+
+#[test]
+fn one_that_agenttier_booted_before_it_was_parked_is_stopped_again_where_it_is_to_stay_stopped() {
+    let unowned = ClaimSight { owned_by_sandbox: false, ..CLAIM };
+    assert_eq!(to_stay_stopped(&sight(unowned, sandbox("Running"))), Step::StopRobbed);
+    assert_eq!(to_stay_stopped(&sight(CLAIM, sandbox("Running"))), Step::Done, "resumed by somebody since");
+}
+
+#[test]
+fn a_phase_that_is_not_known_is_left_to_agenttier() {
+    assert_eq!(to_run(&sight(CLAIM, sandbox("Hibernating"))), Step::AwaitRunning);
+}
+
+#[test]
+fn what_is_in_the_way_is_said_before_anything_is_made() {
+    let not_ours = |claim| ClaimSight { ours: false, ..claim };
+    let others = SandboxSight { ours: false, ..sandbox("Running") };
+    let leaving = SandboxSight { terminating: true, ..sandbox("Stopped") };
+    let cases = [
+        (sight(None, others.clone()), Refusal::SandboxExists),
+        (sight(CLAIM, others), Refusal::SandboxExists),
+        (sight(None, leaving.clone()), Refusal::SandboxLeaving),
+        (sight(CLAIM, leaving), Refusal::SandboxLeaving),
+        (Sight { snapshot: None, ..sight(None, None) }, Refusal::NoRecoveryPoint),
+        (sight(not_ours(CLAIM), None), Refusal::VolumeExists),
+        (sight(not_ours(CLAIM), sandbox("Stopped")), Refusal::VolumeExists),
+        (sight(ClaimSight { terminating: true, ..CLAIM }, None), Refusal::VolumeLeaving),
+        (sight(ClaimSight { lost: true, bound: false, ..CLAIM }, None), Refusal::VolumeLost),
+    ];
+    for (sight, refusal) in cases {
+        assert_eq!(to_run(&sight), Step::Refuse(refusal), "{sight:?}");
+    }
+    let error = SandboxSight { message: "no template".into(), ..sandbox("Error") };
+    let refusal = Refusal::SandboxError("no template".into());
+    assert_eq!(refusal.to_string(), "AgentTier reports an error: no template");
+    assert_eq!(to_run(&sight(CLAIM, error)), Step::Refuse(refusal));
+}
+
+/// Otherwise it would be waited for without end: nothing can be filled from what is gone.
+#[test]
+fn a_recovery_point_is_needed_until_the_claim_is_bound_and_no_longer() {
+    let unbound = ClaimSight { bound: false, ..CLAIM };
+    for (snapshot, refusal) in [
+        (None, Refusal::NoRecoveryPoint),
+        (Some(SnapshotSight { usable: false }), Refusal::RecoveryPointNotReady),
+    ] {
+        for first_use in [false, true] {
+            let with = |claim| Sight { snapshot, binds_on_first_use: first_use, ..sight(claim, None) };
+            assert_eq!(to_run(&with(None)), Step::Refuse(refusal.clone()));
+            assert_eq!(to_run(&with(Some(unbound))), Step::Refuse(refusal.clone()));
+            assert_eq!(to_run(&with(Some(CLAIM))), Step::CreateSandbox);
+        }
+    }
+}
+
+/// One thing that happens while a restore goes on.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    /// The restore reads the world and decides, forgetting what it had decided before.
+    Look,
+    /// It does what it decided, however long ago.
+    Act,
+    World(Move),
+    Break(Breakage),
+}
+
+/// What a restore cannot mend.
+#[derive(Debug, Clone, Copy)]
+enum Breakage {
+    SnapshotGone,
+    SnapshotLeaving,
+    ClaimGone,
+    ClaimLeaving,
+    ClaimLost,
+    ClaimByAnother,
+    SandboxByAnother,
+    SandboxLeaving,
+    SandboxGone,
+    SandboxError,
+}
+
+fn events(breaking: bool) -> impl Strategy<Value = Vec<Event>> {
+    use Breakage as B;
+    let moves = prop_oneof![
+        8 => Just(Move::Reconcile),
+        4 => Just(Move::Kubelet),
+        3 => Just(Move::Provision),
+        2 => Just(Move::FillPool),
+        1 => Just(Move::LosePod),
+        1 => Just(Move::UserStops),
+        1 => Just(Move::UserResumes),
+    ];
+    let breakages = prop::sample::select(vec![
+        B::SnapshotGone,
+        B::SnapshotLeaving,
+        B::ClaimGone,
+        B::ClaimLeaving,
+        B::ClaimLost,
+        B::ClaimByAnother,
+        B::SandboxByAnother,
+        B::SandboxLeaving,
+        B::SandboxGone,
+        B::SandboxError,
+    ]);
+    let event = prop_oneof![
+        10 => Just(Event::Look),
+        10 => Just(Event::Act),
+        20 => moves.prop_map(Event::World),
+        u32::from(breaking) => breakages.prop_map(Event::Break),
+    ];
+    prop::collection::vec(event, 0..80)
+}
+
+fn break_it(world: &mut World, breakage: Breakage) {
+    match breakage {
+        Breakage::SnapshotGone => world.snapshot = None,
+        Breakage::SnapshotLeaving => {
+            world.snapshot = world.snapshot.map(|_| SnapshotSight { usable: false });
+        }
+        Breakage::ClaimGone => world.claim = None,
+        Breakage::ClaimLeaving => world.claim = world.claim.map(|c| ClaimSight { terminating: true, ..c }),
+        Breakage::ClaimLost => {
+            world.claim = world.claim.map(|claim| ClaimSight { lost: true, bound: false, ..claim });
+        }
+        Breakage::ClaimByAnother => {
+            world.claim.get_or_insert(ClaimSight { ours: false, owned_by_sandbox: false, ..CLAIM });
+        }
+        Breakage::SandboxByAnother => {
+            world.sandbox.get_or_insert_with(Sandbox::of_another);
+        }
+        Breakage::SandboxGone => world.sandbox = None,
+        Breakage::SandboxLeaving | Breakage::SandboxError => {
+            let Some(sandbox) = &mut world.sandbox else { return };
+            match breakage {
+                Breakage::SandboxLeaving => sandbox.terminating = true,
+                _ => sandbox.phase = "Error",
+            }
+        }
+    }
+}
+
+/// A restore at work.
+struct Restore {
+    world: World,
+    start: Start,
+    decided: Option<Step>,
+    stops: u32,
+}
+
+impl Restore {
+    fn look(&mut self) -> Step {
+        let step = next_step(&self.world.sight(), OWN_CLAIM, self.start);
+        self.judge(&step);
+        self.decided = Some(step.clone());
+        step
+    }
+
+    fn act(&mut self) {
+        if let Some(step) = self.decided.take() {
+            self.stops += u32::from(step == Step::StopRobbed);
+            self.world.act(&step);
+        }
+    }
+
+    /// A step makes only what is missing, touches only what is its own, and an end is what it says.
+    fn judge(&self, step: &Step) {
+        let World { snapshot, claim, sandbox, .. } = &self.world;
+        let readable = snapshot.is_some_and(|snapshot| snapshot.usable);
+        let our_claim = claim.is_some_and(|claim| claim.ours && !claim.terminating && !claim.lost);
+        let our_sandbox = sandbox.as_ref().is_some_and(|sandbox| sandbox.ours && !sandbox.terminating);
+        let phase = sandbox.as_ref().map_or("", |sandbox| sandbox.phase);
+        let sound = match step {
+            Step::CreateClaim => claim.is_none() && readable && (sandbox.is_none() || our_sandbox),
+            Step::AwaitBound => our_claim && readable && (sandbox.is_none() || our_sandbox),
+            Step::CreateSandbox => our_claim && sandbox.is_none(),
+            Step::Park | Step::Adopt => our_claim && our_sandbox,
+            Step::Start => our_claim && our_sandbox && phase == "Stopped" && self.start == Start::Running,
+            Step::StopRobbed | Step::AwaitStopped => our_sandbox && phase == "Running",
+            Step::AwaitRunning => our_claim && our_sandbox && phase != "Stopped",
+            Step::Done => {
+                let sandbox = sandbox.as_ref().expect("a sandbox, or nothing is done");
+                our_claim
+                    && our_sandbox
+                    && claim.is_some_and(|claim| claim.owned_by_sandbox)
+                    && sandbox.claim == Some(OWN_CLAIM)
+                    && sandbox.pod_name.is_some()
+                    && match phase {
+                        "Running" => self.world.runs_on_its_own(),
+                        "Stopped" => self.start == Start::Stopped,
+                        _ => false,
+                    }
+            }
+            Step::Refuse(refusal) => match refusal {
+                Refusal::NoRecoveryPoint => snapshot.is_none() && claim.is_none_or(|claim| !claim.bound),
+                Refusal::RecoveryPointNotReady => snapshot.is_some() && !readable,
+                Refusal::VolumeExists => claim.is_some_and(|claim| !claim.ours),
+                Refusal::VolumeLeaving => claim.is_some_and(|claim| claim.terminating),
+                Refusal::VolumeLost => claim.is_some_and(|claim| claim.lost),
+                Refusal::SandboxExists => sandbox.as_ref().is_some_and(|sandbox| !sandbox.ours),
+                Refusal::SandboxLeaving => sandbox.as_ref().is_some_and(|sandbox| sandbox.terminating),
+                Refusal::SandboxError(_) => phase == "Error",
+            },
+        };
+        assert!(sound, "{step:?} in {:#?}", self.world);
+    }
+
+    /// From here on nobody disturbs, but a warm pod is ready at any time. Everybody moves in turn until the
+    /// restore ends; how it ended.
+    fn finish(&mut self) -> Step {
+        const ROUNDS: u32 = 24;
+        for _ in 0..ROUNDS {
+            if let end @ (Step::Done | Step::Refuse(_)) = self.look() {
+                return end;
+            }
+            self.act();
+            self.world.pool = 1;
+            for next in [Move::Reconcile, Move::Provision, Move::Kubelet] {
+                self.world.make(next);
+            }
+        }
+        panic!("no end after {ROUNDS} rounds: {:#?}", self.world);
+    }
+}
+
+/// Plays `cases` random histories, each with whatever `check` demands of its end.
+fn play(cases: u32, breaking: bool, check: impl Fn(&mut Restore, &Step)) {
+    let worlds = (any::<bool>(), 0_u32..3, any::<bool>(), events(breaking));
+    TestRunner::new(ProptestConfig::with_cases(cases))
+        .run(&worlds, |(binds_on_first_use, pool, stopped, events)| {
+            let start = if stopped { Start::Stopped } else { Start::Running };
+            let world = World::new(binds_on_first_use, pool);
+            let mut restore = Restore { world, start, decided: None, stops: 0 };
+            for event in events {
+                match event {
+                    Event::Look => drop(restore.look()),
+                    Event::Act => restore.act(),
+                    Event::World(next) => restore.world.make(next),
+                    Event::Break(breakage) => break_it(&mut restore.world, breakage),
+                }
+            }
+            let end = restore.finish();
+            check(&mut restore, &end);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn every_interleaving_ends_on_its_own_volume_with_a_warm_pool_on() {
+    let (robbed, stopped, cases) = (RefCell::new(0), RefCell::new(0), 2000);
+    play(cases, false, |restore, end| {
+        assert_eq!(*end, Step::Done, "nothing was broken: {:#?}", restore.world);
+        *robbed.borrow_mut() += u32::from(restore.world.thefts > 0);
+        *stopped.borrow_mut() += u32::from(restore.stops > 0);
+        for _ in 0..5 {
+            for next in [Move::FillPool, Move::Reconcile, Move::Kubelet] {
+                restore.world.make(next);
+            }
+            assert_eq!(restore.look(), Step::Done, "and stays there: {:#?}", restore.world);
+        }
+    });
+    let (robbed, stopped) = (robbed.into_inner(), stopped.into_inner());
+    assert!(robbed > cases / 10, "only {robbed} of {cases} were robbed: this proves little");
+    assert!(stopped > cases / 20, "only {stopped} of {cases} were stopped and put back");
+}
+
+#[test]
+fn whatever_breaks_it_ends_on_its_own_volume_or_says_why_not() {
+    let refused = RefCell::new(std::collections::BTreeSet::new());
+    play(2000, true, |_, end| {
+        // `judge` has checked that the end is what it says.
+        if let Step::Refuse(refusal) = end {
+            refused.borrow_mut().insert(refusal.to_string());
+        }
+    });
+    let refused = refused.into_inner();
+    assert_eq!(refused.len(), 8, "some refusal was never played: {refused:?}");
+}
