@@ -1,14 +1,15 @@
 //! `BackupPolicy`: what is backed up, how often, and how long it is kept.
 
+use agenttier_backup_plan::SHORTEST_INTERVAL;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::Period;
+use super::{Period, namespace_selector};
 
-/// Says how the workspaces of the selected namespaces are backed up. A namespace follows the
-/// policy of highest priority that selects it, then the first by name.
+/// What a policy asks for.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq)]
 #[kube(
     group = "backup.agenttier.io",
@@ -18,6 +19,7 @@ use super::Period;
     shortname = "bup",
     category = "agenttier",
     status = "BackupPolicyStatus",
+    doc = "Says how the workspaces of the selected namespaces are backed up. A namespace follows the policy of highest priority that selects it, then the first by name.",
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name":"Interval","type":"string","jsonPath":".spec.snapshots.interval"}"#,
     printcolumn = r#"{"name":"Max age","type":"string","jsonPath":".spec.snapshots.retention.maxAge"}"#,
@@ -34,6 +36,7 @@ pub struct BackupPolicySpec {
     pub priority: i32,
     /// Labels of the namespaces that follow this policy; empty selects every namespace.
     #[serde(default)]
+    #[schemars(schema_with = "namespace_selector::schema")]
     pub namespace_selector: LabelSelector,
     /// While true nothing is made and nothing is deleted.
     #[serde(default)]
@@ -46,6 +49,7 @@ pub struct BackupPolicySpec {
 /// Layer 1: scheduled CSI VolumeSnapshots.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = snapshot_rules()))]
 pub struct SnapshotSpec {
     /// Whether snapshots are taken and pruned. Turning it off never deletes one.
     #[serde(default = "enabled")]
@@ -96,6 +100,25 @@ impl Default for RetentionSpec {
     }
 }
 
+/// What the API server refuses at once; [`in_force`](crate::observe::in_force) says the same of what an older
+/// schema let through.
+fn snapshot_rules() -> Value {
+    let (interval, max_age) = (Period::in_cel("self.interval"), Period::in_cel("self.retention.maxAge"));
+    let shortest = SHORTEST_INTERVAL.as_secs();
+    json!([
+        {
+            "rule": format!("{interval} >= {shortest}"),
+            "message": format!("an interval has at least {shortest} seconds"),
+            "fieldPath": ".interval",
+        },
+        {
+            "rule": format!("{max_age} >= {interval}"),
+            "message": "shorter than the interval: every snapshot would be past its age before the next one",
+            "fieldPath": ".retention.maxAge",
+        },
+    ])
+}
+
 fn enabled() -> bool {
     true
 }
@@ -122,6 +145,7 @@ fn one() -> u32 {
 pub struct BackupPolicyStatus {
     /// `Ready`: the policy is valid and in force, and no volume under it is overdue.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,11 +1,14 @@
 //! What we own: the kinds of `backup.agenttier.io/v1alpha1`.
 
 mod backup_policy;
+mod crd;
+mod namespace_selector;
 mod period;
 
 pub use backup_policy::{
     BackupPolicy, BackupPolicySpec, BackupPolicyStatus, RetentionSpec, SnapshotSpec, VolumeCounts,
 };
+pub use crd::crds;
 pub use period::{Period, PeriodError};
 
 /// Label, annotation and field-manager prefix of everything of ours.

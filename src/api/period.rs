@@ -33,6 +33,25 @@ impl Period {
         };
         read().ok_or_else(|| PeriodError(self.0.clone()))
     }
+
+    /// The units that the schema lets through, longest first, with their seconds.
+    const UNITS: [(char, u32); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+    /// A CEL expression for the seconds of the period that `field` names, for rules in a schema. It holds for
+    /// every string that matches the pattern; CEL's own `duration()` knows neither days nor weeks.
+    pub(super) fn in_cel(field: &str) -> String {
+        let units = Self::UNITS.map(|(unit, seconds)| {
+            // A unit that is missing counts as "0".
+            format!("int('0' + {field}.find('[0-9]+{unit}').replace('{unit}', '')) * {seconds}")
+        });
+        units.join(" + ")
+    }
+
+    /// Units from long to short, each at most once: jiff reads no others.
+    fn pattern() -> String {
+        let units = Self::UNITS.map(|(unit, _)| format!("([1-9][0-9]{{0,5}}{unit})?"));
+        format!("^{}$", units.concat())
+    }
 }
 
 impl From<&str> for Period {
@@ -56,8 +75,9 @@ impl JsonSchema for Period {
         json_schema!({
             "type": "string",
             "description": "A length of time such as 15m, 6h, 14d or 1h30m.",
+            "minLength": 2,
             "maxLength": 32,
-            "pattern": "^([1-9][0-9]*(w|d|h|m|s))+$",
+            "pattern": Self::pattern(),
         })
     }
 
@@ -68,6 +88,8 @@ impl JsonSchema for Period {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -82,6 +104,14 @@ mod tests {
         ] {
             let duration = Period::from(text).duration().expect(text);
             assert_eq!(duration, SignedDuration::from_secs(seconds), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_schema_lets_through_is_read(text in Period::pattern().trim_matches(['^', '$'])) {
+            let duration = Period::from(text.as_str()).duration();
+            prop_assert_eq!(duration.is_ok(), !text.is_empty(), "{:?}", text);
         }
     }
 
