@@ -98,9 +98,12 @@ impl Cluster {
     async fn bring_up(&mut self, nodes: u32) -> Result<()> {
         self.start_etcd().await?;
         self.start_api_server().await?;
-        tokio::try_join!(self.start_controllers(), self.start_storage(), self.start_node_simulator())?;
         let nodes = (1..=nodes).map(|n| format!("node-{n}")).collect::<Vec<_>>();
-        futures::future::try_join_all(nodes.iter().map(|node| self.add_node(node))).await?;
+        let nodes = async {
+            self.start_node_simulator().await?;
+            futures::future::try_join_all(nodes.iter().map(|node| self.add_node(node))).await
+        };
+        tokio::try_join!(self.start_controllers(), self.start_storage(), nodes)?;
         Ok(())
     }
 

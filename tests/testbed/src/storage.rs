@@ -29,11 +29,13 @@ impl Cluster {
     pub(crate) async fn start_storage(&self) -> Result<()> {
         let crds = async {
             self.install_snapshot_crds().await?;
-            self.create_classes().await?;
             let args = [self.generous_client(), vec!["--worker-threads=20".to_owned()]].concat();
             self.start_component("snapshot-controller", args.clone()).await?;
             let socket = format!("--csi-address={}", self.driver_socket().display());
-            self.start_component("csi-snapshotter", [args, vec![socket]].concat()).await
+            self.start_component("csi-snapshotter", [args, vec![socket]].concat()).await?;
+            // Last, since the API server makes the first object of a new kind
+            // wait until the CRD has been established for 2 s.
+            self.create_classes().await
         };
         let driver = async {
             let process = self.start_driver().await?;

@@ -192,6 +192,25 @@ async fn a_panic_leaves_nothing_but_the_ends_of_the_logs() {
 }
 
 #[tokio::test]
+async fn a_stop_takes_down_what_has_slipped_away() {
+    let cluster = testbed().await.cluster("slippery").start().await.unwrap();
+    let dir = cluster.dir().to_owned();
+    // In a session of its own, and an orphan.
+    let script = "setsid sh -c 'sleep 1000 &'; exec sleep 1000";
+    cluster.spawn("parent", "sh", &["-c", script], &[]).await.unwrap();
+    testbed::until("both to sleep", LIMIT, || async {
+        let sleepers =
+            processes_with(&dir).iter().filter(|process| process.contains("sleep\x001000")).count();
+        Ok((sleepers == 2).then_some(()))
+    })
+    .await
+    .unwrap();
+    cluster.stop().await.unwrap();
+    assert_eq!(processes_with(&dir), [""; 0]);
+    assert!(!dir.exists());
+}
+
+#[tokio::test]
 async fn kill_while_building_leaves_no_process() {
     let cache = tempfile::tempdir().unwrap();
     let mut build = Command::new(env!("CARGO_BIN_EXE_testbed"));
@@ -200,9 +219,13 @@ async fn kill_while_building_leaves_no_process() {
     let compiled = Command::new("go").args(["env", "GOCACHE"]).output().unwrap();
     let mut owner = Owner::start(build.env("GOCACHE", String::from_utf8(compiled.stdout).unwrap().trim()));
     owner.prints("build cluster");
+    let deadline = Instant::now() + LIMIT;
+    while !owner.processes().iter().any(|process| process.contains("go\0build")) {
+        assert!(Instant::now() < deadline, "the build does not begin: {}", owner.output());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Not a wait for something: the moment is what varies.
     std::thread::sleep(Duration::from_millis(random_below(3_000)));
-    let processes = owner.processes();
-    assert!(processes.iter().any(|process| process.contains("go\0build")), "{processes:#?}");
     owner.signal("KILL");
     owner.goes_without_a_trace("a build");
 }
