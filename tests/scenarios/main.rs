@@ -1,2 +1,11 @@
-//! Being built.
-fn main() {}
+//! The product on a real control plane, with the rights that its own chart gives it.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test may fail where it likes")]
+
+mod acceptance;
+mod claims;
+mod contract;
+mod crd;
+mod place;
+mod pruning;
+mod restarts;
+mod restores;

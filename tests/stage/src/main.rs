@@ -1,2 +1,26 @@
-//! Being built.
-fn main() {}
+//! `cargo demo`: the product's main job, as a story that a person can follow.
+
+mod demo;
+
+use clap::{Parser, Subcommand};
+
+/// The product on a real control plane, for people to watch.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A sandbox's node dies; its work comes back
+    Demo(demo::Demo),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Demo(demo) => demo.run().await,
+    }
+}

@@ -1,0 +1,78 @@
+//! Where scenarios take place.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use double::{Options, User, WarmPool};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::json;
+use stage::{Cast, Stage};
+use testbed::progress::Console;
+use testbed::{STORAGE_CLASS, Testbed};
+
+/// The namespace of the sandboxes.
+pub(crate) const TEAM: &str = "team-a";
+/// The template of the sandboxes, and of the warm pool.
+pub(crate) const TEMPLATE: &str = "general";
+/// Long enough for everything on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A stage with a node, the namespace [`TEAM`] and the template in it.
+pub(crate) async fn stage(name: &str) -> Stage {
+    stage_with(name, Options::default()).await
+}
+
+/// The same, with AgentTier set up in a certain way.
+pub(crate) async fn stage_with(name: &str, agenttier: Options) -> Stage {
+    let testbed = Testbed::prepare(&Console::default()).await.unwrap();
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_agenttier-backup"));
+    let stage = Stage::set(&testbed, name, Cast { program, nodes: 2, agenttier }).await.unwrap();
+    stage.namespace(TEAM).await.unwrap();
+    user(&stage).create_cluster_template(TEMPLATE, json!({})).await.unwrap();
+    stage
+}
+
+/// A warm pool of empty volumes beside the sandboxes.
+pub(crate) fn with_pool(size: usize) -> Options {
+    let pool = WarmPool {
+        storage_class: STORAGE_CLASS.into(),
+        interval: Duration::from_millis(200),
+        ..WarmPool::new(TEAM, TEMPLATE, size)
+    };
+    Options { warm_pool: Some(pool), ..Options::default() }
+}
+
+/// Somebody who works in [`TEAM`].
+pub(crate) fn user(stage: &Stage) -> User {
+    User::new(stage.client.clone(), TEAM).patience(PATIENCE)
+}
+
+/// Makes a claim that is a managed workspace, without a Sandbox.
+pub(crate) async fn workspace(stage: &Stage, name: &str, class: &str) {
+    let claim: PersistentVolumeClaim = serde_json::from_value(json!({
+        "metadata": { "name": name, "labels": { "agenttier.io/managed": "true" } },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": class,
+            "resources": { "requests": { "storage": "1Gi" } },
+        },
+    }))
+    .unwrap();
+    claims(stage).create(&PostParams::default(), &claim).await.unwrap();
+}
+
+/// The claims of [`TEAM`].
+pub(crate) fn claims(stage: &Stage) -> Api<PersistentVolumeClaim> {
+    Api::namespaced(stage.client.clone(), TEAM)
+}
+
+/// Waits until `check` gives a value.
+pub(crate) async fn eventually<T, F, Fut>(what: &str, check: F) -> T
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = anyhow::Result<Option<T>>>,
+{
+    testbed::until(what, PATIENCE, check).await.unwrap()
+}

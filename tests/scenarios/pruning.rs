@@ -1,0 +1,103 @@
+//! What pruning takes, and what it never does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agenttier_backup::csi::{SnapshotSource, VolumeSnapshot, VolumeSnapshotSpec};
+use agenttier_backup_plan::marks;
+use double::{NewSandbox, Phase};
+use jiff::{SignedDuration, Timestamp};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use stage::{Rhythm, Stage};
+
+use crate::place::{TEAM, TEMPLATE, eventually, stage, user};
+
+async fn make(stage: &Stage, name: &str, labels: &[(&str, &str)], annotations: &[(&str, &str)]) {
+    let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+    };
+    let source =
+        SnapshotSource { persistent_volume_claim_name: Some("s1-workspace".into()), ..Default::default() };
+    let mut snapshot = VolumeSnapshot::new(name, VolumeSnapshotSpec { source, ..Default::default() });
+    snapshot.metadata.labels = Some(map(labels));
+    snapshot.metadata.annotations = Some(map(annotations));
+    let api: Api<VolumeSnapshot> = Api::namespaced(stage.client.clone(), TEAM);
+    api.create(&PostParams::default(), &snapshot).await.unwrap();
+}
+
+/// Old scheduled snapshots go; clones, on-stop, AgentTier's, Velero's, forged and pinned ones stay, and so does
+/// the newest of a volume that has stopped being written to.
+#[tokio::test]
+async fn takes_only_what_we_made_and_never_the_last() {
+    let stage = stage("pruning").await;
+    let user = user(&stage);
+    user.create(NewSandbox::named("s1").cluster_template(TEMPLATE).snapshot_on_stop()).await.unwrap();
+    let running = user.wait_phase("s1", Phase::Running).await.unwrap();
+    assert_eq!(running.data["status"]["pvcName"], "s1-workspace");
+    user.stop("s1").await.unwrap();
+    user.wait_phase("s1", Phase::Stopped).await.unwrap();
+    user.clone_sandbox("s1", "s2").await.unwrap();
+    user.back_up("s1").await.unwrap();
+
+    let uid = crate::place::claims(&stage).get("s1-workspace").await.unwrap().uid().unwrap();
+    let ours = [(marks::MANAGED_BY, marks::US), (marks::SNAPSHOT_KIND, marks::SCHEDULED_BACKUP)];
+    let of_volume = [(marks::VOLUME_UID, uid.as_str()), (marks::CLAIM, "s1-workspace")];
+    make(&stage, "by-hand", &[], &[]).await;
+    make(&stage, "veleros", &[ours[0], ours[1], ("velero.io/backup-name", "b")], &of_volume).await;
+    make(&stage, "forged-source", &ours, &[(marks::VOLUME_UID, &uid), (marks::CLAIM, "other-workspace")])
+        .await;
+    make(&stage, "earlier-volume", &ours, &[(marks::VOLUME_UID, "gone"), (marks::CLAIM, "s1-workspace")])
+        .await;
+    make(&stage, "pinned", &ours, &[of_volume[0], of_volume[1], (marks::PINNED, "audit")]).await;
+    let kept = stage.points(TEAM).await.unwrap().names();
+    assert_eq!(kept.len(), 8, "on-stop, clone, AgentTier's own and five by hand: {kept:?}");
+    eventually("all of them are ready, so that only the rules keep them", || async {
+        Ok((stage.points(TEAM).await?.ready().count() >= kept.len()).then_some(()))
+    })
+    .await;
+
+    stage.policy(Rhythm { interval: "10s", max_age: "15s", keep_last: 1 }).await.unwrap();
+    let controller = stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
+    let first = eventually("the first scheduled point", || async {
+        Ok(scheduled(&stage, &kept).await?.into_iter().next())
+    })
+    .await;
+    eventually("it is pruned when newer ones are there", || async {
+        Ok((!scheduled(&stage, &kept).await?.contains(&first)).then_some(()))
+    })
+    .await;
+    eventually("another is pruned", || async {
+        Ok((controller.log()?.matches("snapshot pruned").count() >= 2).then_some(()))
+    })
+    .await;
+    let now = stage.points(TEAM).await.unwrap().names();
+    assert!(kept.is_subset(&now), "gone: {:?}", kept.difference(&now));
+
+    // Suspended, nothing is made any more and nothing goes, however old it gets.
+    let policies: Api<agenttier_backup::api::BackupPolicy> = Api::all(stage.client.clone());
+    let patch = json!({ "spec": { "suspend": true } });
+    policies.patch("stage", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    eventually("the policy says that it is suspended", || async {
+        let status = policies.get("stage").await?.status.unwrap_or_default();
+        Ok(status.conditions.iter().any(|condition| condition.reason == "Suspended").then_some(()))
+    })
+    .await;
+    let suspended = stage.points(TEAM).await.unwrap().names();
+    let at = Timestamp::now();
+    eventually("every scheduled point is past its age", || async {
+        Ok((Timestamp::now().duration_since(at) > SignedDuration::from_secs(16)).then_some(()))
+    })
+    .await;
+    assert_eq!(stage.points(TEAM).await.unwrap().names(), suspended);
+    let plan = stage.run(&["plan", "-o", "json"]).await.unwrap().json().unwrap();
+    assert_eq!(plan["actions"], json!([]));
+    let reasons = plan["volumes"].as_array().unwrap().iter().map(|volume| &volume["protection"]["reason"]);
+    assert!(reasons.clone().count() > 0 && reasons.clone().all(|reason| reason == "PolicySuspended"));
+}
+
+/// The points of `s1` that the controller has made itself.
+async fn scheduled(stage: &Stage, by_hand: &BTreeSet<String>) -> anyhow::Result<Vec<String>> {
+    let ours = stage.points(TEAM).await?.ours().of("s1-workspace").names();
+    Ok(ours.difference(by_hand).cloned().collect())
+}

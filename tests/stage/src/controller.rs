@@ -1,0 +1,85 @@
+//! The controller as a process, with the rights that the chart gives it.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use testbed::{Process, until};
+
+use crate::{NAMESPACE, Stage};
+
+/// The name that the controller's process has in the cluster.
+const CONTROLLER: &str = "controller";
+
+impl Stage {
+    /// A kubeconfig of the chart's ServiceAccount.
+    ///
+    /// # Errors
+    /// When no token can be had.
+    pub async fn controllers_kubeconfig(&self) -> Result<std::path::PathBuf> {
+        self.cluster.service_account_kubeconfig(NAMESPACE, NAMESPACE).await
+    }
+
+    /// Starts the controller as the chart's ServiceAccount and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it ends or does not get ready.
+    pub async fn start_controller(&self, args: &[&str]) -> Result<Process> {
+        let kubeconfig = self.controllers_kubeconfig().await?;
+        self.start_controller_as(&kubeconfig, args).await
+    }
+
+    /// The same with a kubeconfig of the caller's, such as one that leads through a proxy.
+    ///
+    /// # Errors
+    /// When it ends or does not get ready.
+    pub async fn start_controller_as(&self, kubeconfig: &Path, args: &[&str]) -> Result<Process> {
+        // Another process may take the port in between: then there is another one to try.
+        for _ in 0..5 {
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr())?;
+            let kubeconfig = kubeconfig.display().to_string();
+            let address = free.to_string();
+            let mut all = vec!["controller", "--kubeconfig", &kubeconfig, "--health-address", &address];
+            all.extend(args);
+            let process = self.cluster.spawn(CONTROLLER, &self.program, &all, &[("NO_COLOR", "1")]).await?;
+            let ready = until("the controller is ready", Duration::from_secs(60), || async {
+                anyhow::Ok(match process.exit() {
+                    Some(exit) => Some(Err(exit)),
+                    None => is_ready(&address).await.then_some(Ok(())),
+                })
+            });
+            match ready.await? {
+                Ok(()) => return Ok(process),
+                Err(exit) => {
+                    let log = process.log().context("read the controller's log")?;
+                    if !log.contains("cannot listen on") {
+                        bail!("the controller ended ({exit}):\n{log}");
+                    }
+                }
+            }
+        }
+        bail!("no port is free for the controller's health probes")
+    }
+
+    /// The controller's process.
+    ///
+    /// # Errors
+    /// When it was never started.
+    pub fn controller(&self) -> Result<Process> {
+        self.cluster.process(CONTROLLER)
+    }
+}
+
+/// Asks `/readyz`, in the plainest HTTP.
+async fn is_ready(address: &str) -> bool {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let ask = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: controller\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer.starts_with("HTTP/1.1 200"))
+    };
+    ask.await.unwrap_or(false)
+}

@@ -1,0 +1,68 @@
+//! How the story is told: a spinner on a terminal, plain lines elsewhere.
+
+use std::time::{Duration, Instant};
+
+use console::style;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Where the story is told.
+pub(super) struct Screen {
+    begun: Instant,
+    chapters: u32,
+}
+
+/// A chapter that is being told.
+pub(super) struct Chapter {
+    bar: ProgressBar,
+    begun: Instant,
+}
+
+impl Screen {
+    pub(super) fn new() -> Self {
+        println!();
+        println!("{}", style("agenttier-backup: a node dies, the work comes back").bold());
+        println!(
+            "{}",
+            style("A real control plane with real snapshots; AgentTier and the nodes are played.").dim()
+        );
+        Self { begun: Instant::now(), chapters: 0 }
+    }
+
+    /// Begins a chapter.
+    pub(super) fn chapter(&mut self, title: &str) -> Chapter {
+        self.chapters += 1;
+        println!();
+        println!("{} {}", style(format!("{}.", self.chapters)).cyan().bold(), style(title).bold());
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("   {spinner:.cyan} {msg} {elapsed:.dim}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Chapter { bar, begun: Instant::now() }
+    }
+
+    /// How long the story has taken.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+}
+
+impl Chapter {
+    /// What is being waited for; seen on a terminal only.
+    pub(super) fn waiting(&self, what: impl Into<String>) {
+        self.bar.set_message(what.into());
+    }
+
+    /// Something that happened.
+    pub(super) fn say(&self, line: impl AsRef<str>) {
+        let line = format!("   {}", line.as_ref());
+        self.bar.suspend(|| println!("{line}"));
+    }
+
+    /// Ends the chapter with what came of it.
+    pub(super) fn done(self, what: impl AsRef<str>) {
+        self.bar.finish_and_clear();
+        let took = format!("({:.1} s)", self.begun.elapsed().as_secs_f64());
+        println!("   {} {} {}", style("✔").green().bold(), what.as_ref(), style(took).dim());
+    }
+}
