@@ -10,7 +10,6 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// A controller that has begun no pass for this long is stuck: passes come at least every five minutes.
 const STUCK_AFTER_SECONDS: i64 = 900;
@@ -43,11 +42,11 @@ impl Health {
         now.as_second() - self.last_pass.load(Ordering::Relaxed) < STUCK_AFTER_SECONDS
     }
 
-    /// Serves the probes until `stop` is cancelled.
+    /// Serves the probes, for as long as it is polled.
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub async fn serve(self, address: SocketAddr, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn serve(self, address: SocketAddr) -> anyhow::Result<()> {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {address} for health probes"))?;
@@ -56,10 +55,7 @@ impl Health {
         let router = Router::new()
             .route("/healthz", get(|| async move { answer(alive.is_alive(Timestamp::now())) }))
             .route("/readyz", get(|| async move { answer(ready.ready.load(Ordering::Relaxed)) }));
-        axum::serve(listener, router)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
-            .context("the health probes' server failed")
+        axum::serve(listener, router).await.context("the health probes' server failed")
     }
 }
 

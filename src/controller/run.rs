@@ -37,16 +37,14 @@ pub struct Settings {
 /// When the health probes cannot be served. Trouble with the API server is never fatal: it is waited out.
 pub async fn run(client: Client, settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
     let health = Health::new(Timestamp::now());
-    // However this ends, the probes end with it.
-    let end = stop.child_token();
-    let _guard = end.clone().drop_guard();
-    let probes = health.clone().serve(settings.health_address, end);
+    // The probes go on answering while what is under way is brought to its end.
+    let probes = health.clone().serve(settings.health_address);
     let (caches, mut watches) = Caches::start(&client);
     tokio::select! {
         biased;
         ended = probes => {
             ended?;
-            anyhow::ensure!(stop.is_cancelled(), "the health probes' server ended by itself");
+            anyhow::bail!("the health probes' server ended by itself");
         }
         () = watches.one_ended() => anyhow::bail!("a watch ended by itself"),
         worked = work(&client, &caches, &settings, &health, &stop) => worked?,

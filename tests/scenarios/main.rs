@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may fail where it likes")]
 
 mod acceptance;
+mod chart;
 mod claims;
 mod contract;
 mod crd;

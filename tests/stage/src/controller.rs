@@ -43,7 +43,7 @@ impl Stage {
             let mut all = vec!["controller", "--kubeconfig", &kubeconfig, "--health-address", &address];
             all.extend(args);
             let process = self.cluster.spawn(CONTROLLER, &self.program, &all, &[("NO_COLOR", "1")]).await?;
-            let ready = until("the controller is ready", Duration::from_secs(60), || async {
+            let ready = until("the controller is ready", Duration::from_mins(1), || async {
                 anyhow::Ok(match process.exit() {
                     Some(exit) => Some(Err(exit)),
                     None => is_ready(&address).await.then_some(Ok(())),

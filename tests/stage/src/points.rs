@@ -6,6 +6,7 @@ use agenttier_backup::csi::VolumeSnapshot;
 use agenttier_backup::observe::marks_of;
 use agenttier_backup_plan::{Ownership, marks};
 use anyhow::{Result, ensure};
+use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
@@ -54,6 +55,13 @@ impl Points {
     #[must_use]
     pub fn names(&self) -> BTreeSet<String> {
         self.0.iter().map(ResourceExt::name_any).collect()
+    }
+
+    /// When the storage cut the newest.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        let cut = |point: &VolumeSnapshot| Some(point.status.as_ref()?.creation_time.as_ref()?.0);
+        self.0.iter().filter_map(cut).max()
     }
 
     /// How many there are.

@@ -8,9 +8,9 @@ use comfy_table::{Table, presets};
 use console::style;
 use double::{NewSandbox, Options, Phase, User, WarmPool};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 use serde_json::json;
 use stage::{Cast, Rhythm, Stage};
 use testbed::progress::Console;
@@ -24,7 +24,7 @@ const TEAM: &str = "team-a";
 const TEMPLATE: &str = "general-coding";
 /// Short, so that a person can watch. In life it is hours and weeks.
 const RHYTHM: Rhythm = Rhythm { interval: "10s", max_age: "25s", keep_last: 2 };
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A sandbox at work.
 struct Worker {
@@ -39,7 +39,8 @@ struct Worker {
 /// What the node took along, and when.
 struct Loss<'a> {
     victim: &'a Worker,
-    died: Timestamp,
+    /// Age of the newest recovery point at the moment of death.
+    exposed: SignedDuration,
 }
 
 /// What the restore command has said.
@@ -60,7 +61,7 @@ pub(super) async fn tell(keep: bool) -> Result<()> {
     install(&mut screen, &stage).await?;
     points(&mut screen, &stage, &workers).await?;
     let victim = workers.first().context("there is a sandbox to lose")?;
-    let lost = Loss { victim, died: node_dies(&mut screen, &stage, victim).await? };
+    let lost = Loss { victim, exposed: node_dies(&mut screen, &stage, victim).await? };
     let restored = restore(&mut screen, &mut stage, victim).await?;
     compare(&mut screen, &stage, &user, &lost, &restored).await?;
     println!("\nTold in {:.0} s.", screen.elapsed().as_secs_f64());
@@ -164,10 +165,12 @@ async fn points(screen: &mut Screen, stage: &Stage, workers: &[Worker]) -> Resul
     Ok(())
 }
 
-async fn node_dies(screen: &mut Screen, stage: &Stage, victim: &Worker) -> Result<Timestamp> {
+async fn node_dies(screen: &mut Screen, stage: &Stage, victim: &Worker) -> Result<SignedDuration> {
     let chapter = screen.chapter(&format!("The node of {} dies", victim.sandbox));
     chapter.waiting(format!("{} stops answering", victim.node));
-    let died = Timestamp::now();
+    let newest = stage.points(TEAM).await?.ours().of(&victim.claim).ready().newest();
+    let newest = newest.context("there is a recovery point before the node dies")?;
+    let exposed = Timestamp::now().duration_since(newest);
     stage.cluster.kill_node(&victim.node).await?;
     chapter.say(format!("{} is NotReady", victim.node));
     chapter.waiting("Kubernetes evicts the pod");
@@ -180,7 +183,7 @@ async fn node_dies(screen: &mut Screen, stage: &Stage, victim: &Worker) -> Resul
     chapter.say(format!("{} hangs in Terminating: nobody on the node can confirm its end", victim.pod));
     chapter.say(format!("{} is ReadWriteOnce and stays with it", victim.claim));
     chapter.done("the volume is stuck, and AgentTier still says Running");
-    Ok(died)
+    Ok(exposed)
 }
 
 async fn restore(screen: &mut Screen, stage: &mut Stage, victim: &Worker) -> Result<Restored> {
@@ -227,7 +230,7 @@ async fn compare(
     lost: &Loss<'_>,
     restored: &Restored,
 ) -> Result<()> {
-    let Loss { victim, died } = lost;
+    let Loss { victim, exposed } = lost;
     let chapter = screen.chapter("Every file is compared, byte by byte");
     chapter.waiting("reading both volumes");
     let running = user.wait_phase(&restored.sandbox, Phase::Running).await?;
@@ -237,23 +240,34 @@ async fn compare(
     let differences = testbed::difference(&victim.files, &found);
     ensure!(differences.is_empty(), "the files differ: {}", differences.join(", "));
     ensure!(restored.taken_at > victim.written, "the recovery point is older than the work");
+    let stolen = claimed_from_the_pool(stage).await?;
     let (files, bytes) = size(&found);
     chapter.done(format!("{files} files, {bytes} bytes: identical"));
 
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["what", "seen"]);
-    let age = |duration: SignedDuration| format!("{:.1} s", duration.as_secs_f64());
     table.add_row(["sandbox", victim.sandbox]);
     table.add_row(["dead node", &victim.node]);
-    table.add_row(["recovery point", &restored.point]);
-    table.add_row(["its age when the node died (RPO)", &age(died.duration_since(restored.taken_at))]);
+    let rpo = format!("{:.1} s", exposed.as_secs_f64());
+    table.add_row(["newest recovery point when the node died (RPO)", &format!("{rpo} old")]);
+    table.add_row(["restored from the newest since", &restored.point]);
     table.add_row(["restored as", &restored.sandbox]);
     table.add_row(["time to restore (RTO)", &format!("{:.1} s", restored.seconds)]);
     table.add_row(["files compared", &format!("{files}, {bytes} bytes, none different")]);
-    table.add_row(["warm-pool volumes taken by mistake", "none"]);
+    table.add_row(["warm-pool volumes that it was given", &stolen.to_string()]);
     println!("\n{table}");
     Ok(())
+}
+
+/// Volumes of the warm pool that a sandbox has been given: they keep their name and lose the pool's label.
+async fn claimed_from_the_pool(stage: &Stage) -> Result<usize> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(stage.client.clone(), TEAM);
+    let all = claims.list(&ListParams::default()).await?;
+    let claimed = |claim: &&PersistentVolumeClaim| {
+        claim.name_any().starts_with("pool-") && !claim.labels().contains_key("agenttier.io/pooled")
+    };
+    Ok(all.items.iter().filter(claimed).count())
 }
 
 async fn wait_for_the_visitor(stage: &Stage) -> Result<()> {
