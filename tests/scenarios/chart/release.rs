@@ -1,0 +1,147 @@
+//! A release from its installation to its end.
+
+use agenttier_backup::api::{BackupPolicy, BackupPolicySpec};
+use agenttier_backup::csi::VolumeSnapshot;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ListParams, PostParams};
+use kube::runtime::conditions::is_crd_established;
+use kube::runtime::wait::Condition;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use testbed::{Cluster, STORAGE_CLASS};
+
+use super::site::{RELEASE, cluster, install, installed};
+use crate::place::eventually;
+
+async fn policy(cluster: &Cluster) -> Option<BackupPolicySpec> {
+    let policies = Api::<BackupPolicy>::all(cluster.client());
+    policies.get_opt("default").await.unwrap().map(|policy| policy.spec)
+}
+
+/// A recovery point, ready to use.
+async fn recovery_point(cluster: &Cluster) -> (Api<VolumeSnapshot>, VolumeSnapshot) {
+    let claim: PersistentVolumeClaim = serde_json::from_value(json!({
+        "metadata": { "name": "s1-workspace" },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": STORAGE_CLASS,
+            "resources": { "requests": { "storage": "1Gi" } },
+        },
+    }))
+    .unwrap();
+    let claims = Api::<PersistentVolumeClaim>::namespaced(cluster.client(), "default");
+    claims.create(&PostParams::default(), &claim).await.unwrap();
+    let snapshot: VolumeSnapshot = serde_json::from_value(json!({
+        "apiVersion": "snapshot.storage.k8s.io/v1",
+        "kind": "VolumeSnapshot",
+        "metadata": {
+            "name": "s1-workspace-backup-1760000000",
+            "labels": { "app.kubernetes.io/managed-by": "agenttier-backup" },
+        },
+        "spec": { "source": { "persistentVolumeClaimName": "s1-workspace" } },
+    }))
+    .unwrap();
+    let snapshots = Api::<VolumeSnapshot>::namespaced(cluster.client(), "default");
+    snapshots.create(&PostParams::default(), &snapshot).await.unwrap();
+    let ready = eventually("a ready recovery point", || async {
+        let snapshot = snapshots.get(&snapshot.name_any()).await?;
+        Ok(snapshot.is_ready().then_some(snapshot))
+    })
+    .await;
+    (snapshots, ready)
+}
+
+#[tokio::test]
+async fn a_release_is_installed_changed_and_removed() {
+    let cluster = cluster("chart").await;
+
+    let notes = install(&cluster, &[]).await.unwrap();
+    assert!(notes.contains("Nothing is backed up yet"), "{notes}");
+    let crds = Api::<CustomResourceDefinition>::all(cluster.client());
+    let crd = crds.get("backuppolicies.backup.agenttier.io").await.unwrap();
+    assert!(is_crd_established().matches_object(Some(&crd)));
+    assert_eq!(policy(&cluster).await, None, "nothing is backed up that nobody asked for");
+
+    let enabled = "optional.backup.snapshots.enabled=true";
+    let notes = install(&cluster, &["--set", enabled]).await.unwrap();
+    assert!(notes.contains("Every sandbox workspace is snapshotted every 6 h"), "{notes}");
+    // AgentTier's defaults, and ours for the rest.
+    assert_eq!(policy(&cluster).await.unwrap(), BackupPolicySpec::default());
+    let found = policy(&cluster).await.unwrap().snapshots;
+    assert_eq!((found.interval, found.retention.max_age), ("6h".into(), "14d".into()));
+
+    let other = "intervalHours=1,retentionDays=7,snapshotClassName=dir,keepLast=3,readyTimeout=30m"
+        .split(',')
+        .map(|value| format!("optional.backup.snapshots.{value}"))
+        .collect::<Vec<_>>()
+        .join(",");
+    install(&cluster, &["--reuse-values", "--set", &other]).await.unwrap();
+    let found = policy(&cluster).await.unwrap().snapshots;
+    assert_eq!(
+        (found.interval, found.retention.max_age, found.retention.keep_last, found.ready_timeout),
+        ("1h".into(), "7d".into(), 3, "30m".into())
+    );
+    assert_eq!((found.enabled, found.snapshot_class_name.as_str()), (true, "dir"));
+
+    install(&cluster, &["--reuse-values", "--set", "optional.backup.snapshots.enabled=false"]).await.unwrap();
+    assert_eq!(policy(&cluster).await, None);
+    install(&cluster, &["--set", enabled]).await.unwrap();
+    assert!(policy(&cluster).await.is_some());
+
+    let policies = Api::<BackupPolicy>::all(cluster.client());
+    let gold = BackupPolicy::new("gold", BackupPolicySpec::default());
+    policies.create(&PostParams::default(), &gold).await.unwrap();
+    let (snapshots, point) = recovery_point(&cluster).await;
+    cluster.helm(&["uninstall", RELEASE, "-n", RELEASE, "--wait"]).await.unwrap();
+    let kept = snapshots.get(&point.name_any()).await.unwrap();
+    assert_eq!(kept.metadata, point.metadata, "recovery points stay, untouched");
+    assert!(crds.get_opt("backuppolicies.backup.agenttier.io").await.unwrap().is_some());
+    let left = policies.list(&ListParams::default()).await.unwrap();
+    let left: Vec<_> = left.items.iter().map(ResourceExt::name_any).collect();
+    assert_eq!(left, ["gold"], "the chart's own policy goes, a user's stays");
+
+    cluster.stop().await.unwrap();
+}
+
+async fn deployment() -> Deployment {
+    let deployments = Api::<Deployment>::namespaced(installed().client(), RELEASE);
+    deployments.get(RELEASE).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_controller_runs_once_and_as_a_restricted_pod() {
+    let spec = deployment().await.spec.unwrap();
+    assert_eq!(spec.replicas, Some(1));
+    assert_eq!(spec.strategy.unwrap().type_.as_deref(), Some("Recreate"), "never two at once");
+
+    let pods = Api::<Pod>::namespaced(installed().client(), RELEASE);
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let mut pod = Pod { spec: spec.template.spec, ..Pod::default() };
+    pod.metadata.name = Some("controller".into());
+    assert_eq!(pod.spec.as_ref().unwrap().service_account_name.as_deref(), Some(RELEASE));
+    pods.create(&dry_run, &pod).await.expect("the namespace takes restricted pods");
+
+    pod.spec.as_mut().unwrap().containers[0].security_context = None;
+    let refusal = pods.create(&dry_run, &pod).await.unwrap_err().to_string();
+    assert!(refusal.contains("violates PodSecurity"), "the namespace refuses others: {refusal}");
+}
+
+#[tokio::test]
+async fn the_controller_knows_what_it_is_given() {
+    let mut pod = deployment().await.spec.unwrap().template.spec.unwrap();
+    let container = pod.containers.remove(0);
+    assert_eq!(container.args.unwrap(), ["controller"]);
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_agenttier-backup"))
+        .args(["controller", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let given: Vec<_> = container.env.unwrap().into_iter().map(|variable| variable.name).collect();
+    for name in &given {
+        assert!(help.contains(&format!("[env: {name}=")), "{name} is no setting of the controller:\n{help}");
+    }
+    let known = help.matches("[env: ").count();
+    assert_eq!(given.len(), known, "the chart gives every setting, {given:?} of\n{help}");
+}

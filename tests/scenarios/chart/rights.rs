@@ -1,0 +1,111 @@
+//! The controller may do what it does, and nothing else.
+
+use std::collections::BTreeSet;
+
+use agenttier_backup::agenttier::Sandbox;
+use agenttier_backup::api::BackupPolicy;
+use agenttier_backup::csi::VolumeSnapshot;
+use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, ServiceAccount};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+use testbed::client_of;
+
+use super::site::{RELEASE, installed};
+
+async fn controller() -> Client {
+    account(RELEASE).await
+}
+
+async fn account(name: &str) -> Client {
+    let kubeconfig = installed().service_account_kubeconfig(RELEASE, name).await.unwrap();
+    client_of(&kubeconfig).await.unwrap()
+}
+
+/// `verb resource.group`, as the API server lists them.
+async fn rights(client: Client) -> BTreeSet<String> {
+    let spec = SelfSubjectRulesReviewSpec { namespace: Some("default".into()) };
+    let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
+    let reviews = Api::<SelfSubjectRulesReview>::all(client);
+    let status = reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap();
+    assert!(!status.incomplete, "{:?}", status.evaluation_error);
+    let mut rights = BTreeSet::new();
+    for rule in status.resource_rules {
+        assert_eq!(rule.resource_names.unwrap_or_default(), [""; 0]);
+        for verb in &rule.verbs {
+            for group in rule.api_groups.iter().flatten() {
+                for resource in rule.resources.iter().flatten() {
+                    rights.insert(format!("{verb} {resource}.{group}"));
+                }
+            }
+        }
+    }
+    rights
+}
+
+#[tokio::test]
+async fn the_controllers_rights_are_these_and_no_others() {
+    let mut wanted: BTreeSet<String> = [
+        "create volumesnapshots.snapshot.storage.k8s.io",
+        "delete volumesnapshots.snapshot.storage.k8s.io",
+        "patch backuppolicies/status.backup.agenttier.io",
+        "create events.",
+    ]
+    .map(str::to_owned)
+    .into();
+    for resource in [
+        "namespaces.",
+        "persistentvolumeclaims.",
+        "persistentvolumes.",
+        "sandboxes.agenttier.io",
+        "backuppolicies.backup.agenttier.io",
+        "volumesnapshots.snapshot.storage.k8s.io",
+    ] {
+        wanted.extend(["get", "list", "watch"].map(|verb| format!("{verb} {resource}")));
+    }
+    // Every account has some from Kubernetes itself, such as to ask what it may do.
+    let accounts = Api::<ServiceAccount>::namespaced(installed().client(), RELEASE);
+    let nobody = serde_json::from_value(json!({ "metadata": { "name": "nobody" } })).unwrap();
+    accounts.create(&PostParams::default(), &nobody).await.unwrap();
+    let everybodys = rights(account("nobody").await).await;
+    let found: BTreeSet<_> = rights(controller().await).await.difference(&everybodys).cloned().collect();
+    assert_eq!(found, wanted);
+}
+
+/// That a call was refused for want of a right.
+fn denied<T: std::fmt::Debug>(what: &str, answer: kube::Result<T>) {
+    match answer {
+        Err(kube::Error::Api(status)) if status.code == 403 && status.reason == "Forbidden" => {}
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_its_business_is_denied() {
+    let client = controller().await;
+    let ns = "default";
+    let (list, patch) = (ListParams::default(), PatchParams::default());
+    let secrets = Api::<Secret>::namespaced(client.clone(), ns);
+    denied("list secrets", secrets.list(&list).await);
+    denied("get a secret", secrets.get("any").await);
+    denied("list pods", Api::<Pod>::namespaced(client.clone(), ns).list(&list).await);
+    let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), ns);
+    claims.list(&list).await.expect("claims are read");
+    denied("delete a claim", claims.delete("any", &DeleteParams::default()).await);
+    let sandboxes = Api::<Sandbox>::namespaced(client.clone(), ns);
+    sandboxes.list(&list).await.expect("sandboxes are read");
+    let change = Patch::Merge(json!({ "metadata": { "labels": { "a": "b" } } }));
+    denied("change a sandbox", sandboxes.patch("any", &patch, &change).await);
+    denied("change a sandbox's status", sandboxes.patch_status("any", &patch, &change).await);
+    denied("create a sandbox", {
+        let sandbox = Sandbox::new("any", agenttier_backup::agenttier::SandboxSpec::default());
+        sandboxes.create(&PostParams::default(), &sandbox).await
+    });
+    let snapshots = Api::<VolumeSnapshot>::namespaced(client.clone(), ns);
+    denied("change a snapshot", snapshots.patch("any", &patch, &change).await);
+    denied("delete all snapshots", snapshots.delete_collection(&DeleteParams::default(), &list).await);
+    let policies = Api::<BackupPolicy>::all(client.clone());
+    denied("change a policy", policies.patch("any", &patch, &change).await);
+    denied("delete a policy", policies.delete("any", &DeleteParams::default()).await);
+}

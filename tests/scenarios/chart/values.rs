@@ -1,0 +1,66 @@
+//! Values that make no sense are refused before anything is installed.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::site::{folder, install, installed};
+
+/// What helm says to values that are to be refused.
+async fn refusal(values: &[&str]) -> String {
+    let args = [&["--dry-run=server"], values].concat();
+    install(installed(), &args).await.expect_err(&format!("{values:?} is accepted")).to_string()
+}
+
+#[tokio::test]
+async fn wrong_values_are_refused_by_name() {
+    for (value, field) in [
+        ("optional.backup.snapshots.enabled=maybe", "/optional/backup/snapshots/enabled"),
+        ("optional.backup.snapshots.intervalHours=0", "/optional/backup/snapshots/intervalHours"),
+        ("optional.backup.snapshots.intervalHours=6h", "/optional/backup/snapshots/intervalHours"),
+        ("optional.backup.snapshots.intervalHours=1.5", "/optional/backup/snapshots/intervalHours"),
+        ("optional.backup.snapshots.retentionDays=0", "/optional/backup/snapshots/retentionDays"),
+        ("optional.backup.snapshots.keepLast=0", "/optional/backup/snapshots/keepLast"),
+        ("optional.backup.snapshots.readyTimeout=soon", "/optional/backup/snapshots/readyTimeout"),
+        ("optional.backup.snapshots.snapshotClassName=1", "/optional/backup/snapshots/snapshotClassName"),
+        ("optional.backup.snapshots.intervalHour=3", "additional properties 'intervalHour'"),
+        ("snapshots.enabled=true", "additional properties 'snapshots'"),
+        ("replicas=2", "/replicas"),
+        ("controller.callsAtOnce=0", "/controller/callsAtOnce"),
+        ("log.format=xml", "/log/format"),
+        ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+    ] {
+        let said = refusal(&["--set", value]).await;
+        assert!(
+            said.contains("don't meet the specifications of the schema") && said.contains(field),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_interval_above_the_retention_is_refused() {
+    let values =
+        ["intervalHours=48", "retentionDays=1"].map(|value| format!("optional.backup.snapshots.{value}"));
+    let said =
+        refusal(&["--set", "optional.backup.snapshots.enabled=true", "--set", &values.join(",")]).await;
+    assert!(said.contains("retentionDays is shorter than intervalHours"), "{said}");
+}
+
+#[test]
+fn schema_and_values_name_the_same_keys() {
+    let read = |file: &str| std::fs::read_to_string(folder("chart").join(file)).unwrap();
+    let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    compare("", &values, &schema);
+}
+
+fn compare(path: &str, values: &Value, schema: &Value) {
+    let Some(properties) = schema["properties"].as_object() else { return };
+    let keys = |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<BTreeSet<_>>();
+    let values = values.as_object().unwrap_or_else(|| panic!("{path} is a map"));
+    assert_eq!(keys(values), keys(properties), "{path}");
+    for (key, value) in values {
+        compare(&format!("{path}/{key}"), value, &properties[key]);
+    }
+}
