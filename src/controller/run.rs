@@ -106,7 +106,7 @@ mod tests {
         let at = |seconds| Some(now + SignedDuration::from_secs(seconds));
         assert_eq!(pause(now, at(40)), Duration::from_secs(40));
         assert_eq!(pause(now, at(-40)), GATHER);
-        assert_eq!(pause(now, at(4000)), Duration::from_secs(300));
-        assert_eq!(pause(now, None), Duration::from_secs(300));
+        assert_eq!(pause(now, at(4000)), Duration::from_mins(5));
+        assert_eq!(pause(now, None), Duration::from_mins(5));
     }
 }

@@ -60,9 +60,10 @@ impl Unconfirmed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::csi::VolumeSnapshotSpec;
 
     fn snapshot(uid: &str) -> VolumeSnapshot {
-        let mut snapshot = VolumeSnapshot::new(&format!("name-{uid}"), Default::default());
+        let mut snapshot = VolumeSnapshot::new(&format!("name-{uid}"), VolumeSnapshotSpec::default());
         snapshot.metadata.uid = Some(uid.into());
         snapshot
     }

@@ -4,10 +4,12 @@
 //! fed with what exists, and done.
 
 mod look;
+mod order;
 mod perform;
 mod point;
 mod render;
 mod run;
 
+pub use order::Restore;
 pub use point::{Point, PointError, resolve};
-pub use run::{Restore, RestoreError, Restored};
+pub use run::{RestoreError, Restored};

@@ -7,8 +7,8 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::look::Found;
+use super::order::Restore;
 use super::render;
-use super::run::Restore;
 use crate::agenttier::{ACTION_ANNOTATION, ACTION_STOP, Sandbox, pod_name};
 use crate::api::FIELD_MANAGER;
 

@@ -2,36 +2,17 @@
 
 use std::time::Duration;
 
-use agenttier_backup_plan::marks;
-use agenttier_backup_plan::restore::{Refusal, Start, Step, next_step};
-use anyhow::Context as _;
+use agenttier_backup_plan::restore::{Refusal, Step, next_step};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 
 use super::look::look;
+use super::order::Restore;
 use super::perform::perform;
-use super::point::{Point, resolve};
-use crate::agenttier::{Sandbox, workspace_claim};
-use crate::csi::VolumeSnapshot;
+use crate::agenttier::Sandbox;
 
 /// How often to look while something else is at work.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-
-/// One restore: a recovery point, and the sandbox to make of it.
-#[derive(Debug)]
-pub struct Restore {
-    /// Namespace of the recovery point, the source and the target.
-    pub namespace: String,
-    /// Name of the Sandbox to make.
-    pub target: String,
-    /// The Sandbox whose spec the target gets.
-    pub source: Sandbox,
-    /// The recovery point.
-    pub point: Point,
-    /// Whether the target is to run.
-    pub start: Start,
-}
 
 /// A restore that has ended well.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -78,36 +59,6 @@ pub enum RestoreError {
 }
 
 impl Restore {
-    /// Finds the recovery point and the Sandbox whose spec is to be taken over.
-    ///
-    /// # Errors
-    /// When either is missing.
-    pub async fn prepare(
-        client: &Client,
-        namespace: &str,
-        sandbox: &str,
-        point: Option<&str>,
-        target: &str,
-        start: Start,
-    ) -> anyhow::Result<Self> {
-        let source = Api::<Sandbox>::namespaced(client.clone(), namespace)
-            .get_opt(sandbox)
-            .await
-            .with_context(|| format!("cannot read sandbox {sandbox:?}"))?
-            .with_context(|| {
-                format!(
-                    "there is no sandbox {sandbox:?} in namespace {namespace:?}, and its spec is needed \
-                     to make another one like it"
-                )
-            })?;
-        let begun = match point {
-            Some(_) => None,
-            None => begun_from(client, namespace, target).await.context("cannot read volume claims")?,
-        };
-        let point = resolve(client, namespace, sandbox, point.or(begun.as_deref())).await?;
-        Ok(Self { namespace: namespace.into(), target: target.into(), source, point, start })
-    }
-
     /// Runs to the end, or until `limit` has passed. `on_step` hears every step before it is done.
     ///
     /// # Errors
@@ -149,16 +100,6 @@ impl Restore {
         }
     }
 
-    /// Name of the claim that the target uses.
-    #[must_use]
-    pub fn claim(&self) -> String {
-        workspace_claim(&self.target)
-    }
-
-    pub(super) fn snapshot(&self) -> &VolumeSnapshot {
-        &self.point.snapshot
-    }
-
     fn restored(&self, sandbox: Option<&Sandbox>, took: Duration) -> Restored {
         Restored {
             namespace: self.namespace.clone(),
@@ -170,14 +111,6 @@ impl Restore {
             seconds: took.as_secs_f64(),
         }
     }
-}
-
-/// The recovery point of a restore of that target that was begun before: it goes on with the same one, also
-/// when there is a newer one by now.
-async fn begun_from(client: &Client, namespace: &str, target: &str) -> kube::Result<Option<String>> {
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
-    let claim = claims.get_opt(&workspace_claim(target)).await?;
-    Ok(claim.and_then(|claim| claim.annotations().get(marks::RESTORED_FROM).cloned()))
 }
 
 fn is_wait(step: &Step) -> bool {

@@ -1,7 +1,7 @@
 //! Claims that cannot be backed up stop nothing else, and are named.
 
 use double::{NewSandbox, Phase};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use stage::Rhythm;
 use testbed::STORAGE_CLASS;
@@ -26,7 +26,7 @@ async fn pending_and_terminating_claims_stop_nothing() {
     claims(&stage).delete("z-terminating", &DeleteParams::default()).await.unwrap();
     // Taken from the warm pool, so never labelled as managed: found by its Sandbox's status.
     eventually("a pool volume is there", || async {
-        let all = claims(&stage).list(&Default::default()).await?;
+        let all = claims(&stage).list(&ListParams::default()).await?;
         Ok(all
             .items
             .iter()

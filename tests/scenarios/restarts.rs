@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agenttier_backup_plan::marks;
 use kube::ResourceExt;
+use kube::api::ListParams;
 use stage::{NAMESPACE, Rhythm};
 use testbed::{Exit, Point, STORAGE_CLASS, Signal, Then, Write};
 
@@ -29,7 +30,7 @@ async fn kills_in_mid_batch_leave_one_snapshot_per_volume() {
         workspace(&stage, &format!("w{i:02}"), STORAGE_CLASS).await;
     }
     eventually("all volumes are bound", || async {
-        let bound = claims(&stage).list(&Default::default()).await?;
+        let bound = claims(&stage).list(&ListParams::default()).await?;
         let is_bound = |claim: &&k8s_openapi::api::core::v1::PersistentVolumeClaim| {
             claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
         };
@@ -49,7 +50,7 @@ async fn kills_in_mid_batch_leave_one_snapshot_per_volume() {
             Then::Pass
         });
         let controller = stage.start_controller_as(&kubeconfig, FAST).await.unwrap();
-        tokio::time::timeout(Duration::from_secs(60), cut.reached()).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_mins(1), cut.reached()).await.unwrap().unwrap();
         assert_eq!(controller.wait().await.unwrap(), Exit::Signal("SIGKILL".into()));
     }
     assert!(stage.points(TEAM).await.unwrap().count() < VOLUMES, "it was killed in mid-batch");
@@ -101,7 +102,7 @@ async fn a_stop_ends_what_is_under_way() {
     let mut held = proxy.hold(Point::before(1).of(is_snapshot));
     let args = ["--snapshots-per-minute-at-least", "600", "--calls-at-once", "1"];
     let controller = stage.start_controller_as(&kubeconfig, &args).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(60), held.reached()).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_mins(1), held.reached()).await.unwrap().unwrap();
 
     controller.signal(Signal::Term).await.unwrap();
     eventually("it has heard", || async { Ok(controller.log()?.contains("told to stop").then_some(())) })

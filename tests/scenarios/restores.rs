@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use double::{NewSandbox, Phase};
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, PostParams};
 use stage::{Rhythm, Stage};
 use testbed::{Exit, Point, Then};
 
@@ -91,7 +91,10 @@ async fn grant_everything(stage: &Stage) {
         "subjects": [{ "kind": "ServiceAccount", "namespace": "kube-system", "name": "default" }],
     }))
     .unwrap();
-    Api::<ClusterRoleBinding>::all(stage.client.clone()).create(&Default::default(), &binding).await.unwrap();
+    Api::<ClusterRoleBinding>::all(stage.client.clone())
+        .create(&PostParams::default(), &binding)
+        .await
+        .unwrap();
 }
 
 /// What is in the way is said, and is not touched.
@@ -148,6 +151,6 @@ async fn a_stopped_restore_wakes_on_its_own_data() {
 
     // Run again, the same command finds its work done and touches nothing.
     let args = ["restore", "s1", "-n", TEAM, "--as", "later", "-o", "json"];
-    let again = tokio::time::timeout(Duration::from_secs(60), stage.run(&args)).await.unwrap();
+    let again = tokio::time::timeout(Duration::from_mins(1), stage.run(&args)).await.unwrap();
     assert_eq!(again.unwrap().json().unwrap()["phase"], "Running");
 }
