@@ -20,6 +20,7 @@ pub struct ClusterPlan {
     name: String,
     driver_root: Option<PathBuf>,
     nodes: u32,
+    ports: Vec<u16>,
 }
 
 /// A running cluster. Dropping it takes its processes and its folder down; in
@@ -47,7 +48,7 @@ const TAIL: usize = 30;
 
 impl ClusterPlan {
     pub(crate) fn new(toolbox: Arc<Toolbox>, name: &str) -> Self {
-        Self { toolbox, name: name.to_owned(), driver_root: None, nodes: 0 }
+        Self { toolbox, name: name.to_owned(), driver_root: None, nodes: 0, ports: Vec::new() }
     }
 
     /// Keeps the CSI driver's volumes and snapshots here instead of in the
@@ -67,6 +68,15 @@ impl ClusterPlan {
         self
     }
 
+    /// Tries these ports first, in this order: two of etcd, one of the API
+    /// server. When one is taken, the component moves on to the next ones, and
+    /// in the end to any that are free.
+    #[must_use]
+    pub fn ports(mut self, ports: impl IntoIterator<Item = u16>) -> Self {
+        self.ports = ports.into_iter().collect();
+        self
+    }
+
     /// Starts the cluster and waits until it is usable: the API server ready,
     /// the snapshot CRDs established, the driver answering, the nodes Ready.
     ///
@@ -82,7 +92,7 @@ impl ClusterPlan {
         std::fs::create_dir_all(&driver_root)?;
         let mut cluster = Cluster {
             name: self.name,
-            control_plane: ControlPlane::prepare(supervisor.dir())?,
+            control_plane: ControlPlane::prepare(supervisor.dir(), self.ports)?,
             toolbox: self.toolbox,
             supervisor,
             driver_root,

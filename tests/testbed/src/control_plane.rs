@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kube::{Client, Config};
-use tokio::net::TcpStream;
 
 use crate::certificates::Certificates;
 use crate::cluster::Cluster;
@@ -32,12 +31,15 @@ pub(crate) struct ControlPlane {
     pub(crate) url: String,
     /// The administrator's, once the API server runs.
     pub(crate) config: Option<Config>,
-    etcd_port: u16,
+    etcd_url: String,
+    /// Tells our etcd from any other that may listen on a port.
+    etcd_name: String,
     token: String,
+    preferred_ports: Vec<u16>,
 }
 
 impl ControlPlane {
-    pub(crate) fn prepare(dir: &Path) -> Result<Self> {
+    pub(crate) fn prepare(dir: &Path, preferred_ports: Vec<u16>) -> Result<Self> {
         let token = uuid::Uuid::new_v4().to_string();
         std::fs::write(dir.join("tokens.csv"), format!("{token},admin,admin,system:masters\n"))?;
         Ok(Self {
@@ -45,33 +47,55 @@ impl ControlPlane {
             kubeconfig: dir.join("kubeconfig"),
             url: String::new(),
             config: None,
-            etcd_port: 0,
+            etcd_url: String::new(),
+            etcd_name: uuid::Uuid::new_v4().to_string(),
             token,
+            preferred_ports,
         })
+    }
+
+    /// Ports that are preferred, or else free at this moment; somebody may
+    /// still be quicker.
+    fn take_ports<const N: usize>(&mut self) -> Result<[u16; N]> {
+        let mut listeners = Vec::new();
+        let mut ports = [0; N];
+        for port in &mut ports {
+            *port = if self.preferred_ports.is_empty() {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
+                let free = listener.local_addr()?.port();
+                // Kept until all are found, so that they differ.
+                listeners.push(listener);
+                free
+            } else {
+                self.preferred_ports.remove(0)
+            };
+        }
+        Ok(ports)
     }
 }
 
 impl Cluster {
     pub(crate) async fn start_etcd(&mut self) -> Result<()> {
         for _ in 0..TRIES {
-            let [client, peer] = free_ports()?;
-            self.control_plane.etcd_port = client;
-            let [client, peer] = [client, peer].map(|port| format!("http://127.0.0.1:{port}"));
+            let ports = self.control_plane.take_ports()?;
+            let [client, peer] = ports.map(|port: u16| format!("http://127.0.0.1:{port}"));
+            self.control_plane.etcd_url.clone_from(&client);
+            let name = &self.control_plane.etcd_name;
             let args = [
-                "--name=testbed".to_owned(),
+                format!("--name={name}"),
                 format!("--data-dir={}", self.dir().join("etcd").display()),
                 format!("--listen-client-urls={client}"),
                 format!("--advertise-client-urls={client}"),
                 format!("--listen-peer-urls={peer}"),
                 format!("--initial-advertise-peer-urls={peer}"),
-                format!("--initial-cluster=testbed={peer}"),
+                format!("--initial-cluster={name}={peer}"),
                 // The data does not outlive the machine's uptime.
                 "--unsafe-no-fsync".to_owned(),
                 "--log-level=warn".to_owned(),
             ];
             let process = self.start_component(ETCD, args.to_vec()).await?;
             match self.etcd_answers(&process).await {
-                Err(_) if lost_its_port(&process) => {}
+                Err(_) if lost_its_port(&process) => forget_log(&process)?,
                 answer => return answer,
             }
         }
@@ -79,23 +103,30 @@ impl Cluster {
     }
 
     pub(crate) async fn etcd_answers(&self, etcd: &Process) -> Result<()> {
-        let port = self.control_plane.etcd_port;
-        alive_until(etcd, "etcd to accept connections", || async move {
-            Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok().map(drop))
+        // Any HTTP client does, and this one is there.
+        let client = Client::try_from(Config::new(self.control_plane.etcd_url.parse()?))?;
+        let name = &self.control_plane.etcd_name;
+        alive_until(etcd, "etcd to list itself as a member", || {
+            let client = client.clone();
+            async move {
+                let request = hyper::Request::post("/v3/cluster/member/list").body(b"{}".to_vec())?;
+                let members = client.request_text(request).await.unwrap_or_default();
+                Ok(members.contains(name).then_some(()))
+            }
         })
         .await
     }
 
     pub(crate) async fn start_api_server(&mut self) -> Result<()> {
         for _ in 0..TRIES {
-            let [port] = free_ports()?;
+            let [port] = self.control_plane.take_ports()?;
             let url = format!("https://127.0.0.1:{port}");
             let plane = &self.control_plane;
             let certificates = &plane.certificates;
             write_kubeconfig(&plane.kubeconfig, &url, Some(&certificates.authority), &plane.token)?;
             let config = client_config(&plane.kubeconfig).await?;
             let args = [
-                format!("--etcd-servers=http://127.0.0.1:{}", plane.etcd_port),
+                format!("--etcd-servers={}", plane.etcd_url),
                 format!("--secure-port={port}"),
                 "--bind-address=127.0.0.1".to_owned(),
                 "--advertise-address=127.0.0.1".to_owned(),
@@ -120,7 +151,7 @@ impl Cluster {
             self.control_plane.url = url;
             self.control_plane.config = Some(config);
             match self.api_server_is_ready(&process).await {
-                Err(_) if lost_its_port(&process) => {}
+                Err(_) if lost_its_port(&process) => forget_log(&process)?,
                 answer => return answer,
             }
         }
@@ -166,14 +197,7 @@ fn lost_its_port(process: &Process) -> bool {
     process.exit().is_some() && process.log().is_ok_and(|log| log.contains("address already in use"))
 }
 
-/// Ports that are free at this moment; somebody may still be quicker.
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let mut listeners = Vec::with_capacity(N);
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-        *port = listener.local_addr()?.port();
-        listeners.push(listener);
-    }
-    Ok(ports)
+/// So that the next try is judged by what it says itself.
+fn forget_log(process: &Process) -> Result<()> {
+    std::fs::remove_file(process.log_path()).context("remove a log")
 }

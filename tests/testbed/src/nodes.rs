@@ -42,7 +42,9 @@ impl Cluster {
 
     /// Kills a node: no heartbeat any more, and nothing that its kubelet did
     /// happens. Waits until the control plane takes it for dead, some seconds.
-    /// Soon after, its pods get a deletion timestamp, and stay.
+    /// Soon after, its pods get a deletion timestamp, and stay. That takes
+    /// another node that lives: with none left, the control plane blames
+    /// itself and evicts nothing.
     ///
     /// # Errors
     /// When there is none of that name.

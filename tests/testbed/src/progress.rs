@@ -64,9 +64,9 @@ impl Progress for Console {
             return;
         }
         let template = if total == 0 {
-            "{spinner} {prefix} {elapsed} {wide_msg}"
+            "{spinner} {prefix} {elapsed_precise} {wide_msg}"
         } else {
-            "{spinner} {prefix} {bar:30} {pos}/{len} {elapsed} {wide_msg}"
+            "{spinner} {prefix} {bar:30} {pos}/{len} {elapsed_precise} {wide_msg}"
         };
         entry.bar.set_style(ProgressStyle::with_template(template).expect("a fixed template"));
         entry.bar.set_length(total);

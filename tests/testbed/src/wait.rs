@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use tokio::time::Instant;
+use anyhow::{Result, anyhow};
 
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -17,14 +16,15 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Option<T>>>,
 {
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(found) = check().await? {
-            return Ok(found);
+    let looking = async {
+        loop {
+            if let Some(found) = check().await? {
+                return Ok(found);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        if Instant::now() >= deadline {
-            bail!("waited {} s in vain for {what}", limit.as_secs());
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+    };
+    // Around it all, since a single look may hang as well.
+    let waited = || anyhow!("waited {} s in vain for {what}", limit.as_secs());
+    tokio::time::timeout(limit, looking).await.map_err(|_| waited())?
 }

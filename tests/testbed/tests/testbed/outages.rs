@@ -75,3 +75,20 @@ async fn the_driver_fails_and_freezes_as_it_is_told() {
     ready(&cluster, ns, "frozen").await;
     cluster.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_taken_port_is_given_up_for_another() {
+    // It accepts connections, as etcd would.
+    let somebody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = somebody.local_addr().unwrap().port();
+    let [first, second] = [(); 2].map(|()| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    });
+    // etcd gives up two, then has two; the API server gives up one.
+    let plan = testbed().await.cluster("ports").ports([taken, taken, first, second, taken]);
+    let cluster = plan.start().await.unwrap();
+    assert!(!cluster.url().ends_with(&format!(":{taken}")), "{}", cluster.url());
+    create_namespace(&cluster, "works").await;
+    cluster.stop().await.unwrap();
+}
