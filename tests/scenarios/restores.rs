@@ -6,20 +6,24 @@ use std::time::Duration;
 use double::{NewSandbox, Phase};
 use kube::api::{Api, ListParams, PostParams};
 use stage::{Rhythm, Stage};
-use testbed::{Exit, Point, Then};
+use testbed::{Exit, Point, Then, WAITING_STORAGE_CLASS};
 
 use crate::place::{TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool, workspace};
 
 /// A running sandbox `s1` with a file and a recovery point of it.
 async fn with_a_point(stage: &Stage) -> testbed::Tree {
+    with_a_point_of(stage, NewSandbox::named("s1").cluster_template(TEMPLATE)).await
+}
+
+async fn with_a_point_of(stage: &Stage, s1: NewSandbox) -> testbed::Tree {
     let user = user(stage);
-    user.create(NewSandbox::named("s1").cluster_template(TEMPLATE)).await.unwrap();
+    user.create(s1).await.unwrap();
     let running = user.wait_phase("s1", Phase::Running).await.unwrap();
     let claim = running.data["status"]["pvcName"].as_str().unwrap().to_owned();
     let volume = stage.cluster.volume(TEAM, &claim).await.unwrap();
     volume.write("work.txt", "three days of it").unwrap();
     stage.policy(Rhythm { interval: "30d", max_age: "90d", keep_last: 1 }).await.unwrap();
-    stage.start_controller(&[]).await.unwrap();
+    stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
     eventually("a recovery point", || async {
         Ok((stage.points(TEAM).await?.ours().of(&claim).ready().count() == 1).then_some(()))
     })
@@ -34,11 +38,7 @@ async fn a_restore_may_be_killed_at_every_write() {
     let stage = Arc::new(stage_with("killed-restores", with_pool(2)).await);
     let before = with_a_point(&stage).await;
     let proxy = stage.cluster.proxy().await.unwrap();
-    let token = stage.cluster.service_account_token("kube-system", "default").await;
-    let admin = match token {
-        Ok(token) => token,
-        Err(error) => panic!("{error:#}"),
-    };
+    let admin = stage.cluster.service_account_token("kube-system", "default").await.unwrap();
     grant_everything(&stage).await;
     let kubeconfig = proxy.kubeconfig(&admin).unwrap();
 
@@ -153,4 +153,46 @@ async fn a_stopped_restore_wakes_on_its_own_data() {
     let args = ["restore", "s1", "-n", TEAM, "--as", "later", "-o", "json"];
     let again = tokio::time::timeout(Duration::from_mins(1), stage.run(&args)).await.unwrap();
     assert_eq!(again.unwrap().json().unwrap()["phase"], "Running");
+}
+
+/// A class that binds a volume only once a pod uses it: there is nothing to wait for before the sandbox starts.
+#[tokio::test]
+async fn a_volume_may_bind_on_first_use() {
+    let stage = stage_with("late-binding", with_pool(2)).await;
+    let s1 = NewSandbox::named("s1").template("none-warm").storage("1Gi", WAITING_STORAGE_CLASS);
+    let user = user(&stage);
+    user.create_template("none-warm", serde_json::json!({})).await.unwrap();
+    let before = with_a_point_of(&stage, s1).await;
+    let args = ["restore", "s1", "-n", TEAM, "--as", "late", "-o", "json"];
+    assert_eq!(stage.run(&args).await.unwrap().json().unwrap()["phase"], "Running");
+    let claim = claims(&stage).get("late-workspace").await.unwrap();
+    assert_eq!(claim.spec.unwrap().storage_class_name.as_deref(), Some(WAITING_STORAGE_CLASS));
+    let tree = stage.cluster.volume(TEAM, "late-workspace").await.unwrap().tree().unwrap();
+    assert_eq!(testbed::difference(&before, &tree), Vec::<String>::new());
+
+    // Left stopped, nothing binds it, and the recovery point that it will be filled from is not pruned.
+    let args = ["restore", "s1", "-n", TEAM, "--as", "later", "--start", "stopped", "-o", "json"];
+    let restored = stage.run(&args).await.unwrap().json().unwrap();
+    assert_eq!(restored["phase"], "Stopped");
+    let claim = claims(&stage).get("later-workspace").await.unwrap();
+    assert_eq!(claim.status.unwrap().phase.as_deref(), Some("Pending"));
+    let point = restored["recoveryPoint"].as_str().unwrap().to_owned();
+    stage.policy(Rhythm { interval: "10s", max_age: "10s", keep_last: 1 }).await.unwrap();
+    let controller = stage.controller().unwrap();
+    eventually("younger points are pruned", || async {
+        Ok((controller.log()?.matches("snapshot pruned").count() >= 2).then_some(()))
+    })
+    .await;
+    assert!(
+        stage.points(TEAM).await.unwrap().ready().names().contains(&point),
+        "{point} is still to be read"
+    );
+    user.resume("later").await.unwrap();
+    user.wait_phase("later", Phase::Running).await.unwrap();
+    let tree = stage.cluster.volume(TEAM, "later-workspace").await.unwrap().tree().unwrap();
+    assert_eq!(testbed::difference(&before, &tree), Vec::<String>::new());
+    eventually("once it is read, it is pruned like any other", || async {
+        Ok((!stage.points(TEAM).await?.names().contains(&point)).then_some(()))
+    })
+    .await;
 }
