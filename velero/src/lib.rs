@@ -1,1 +1,17 @@
-//! Being built.
+//! Types of `velero.io/v1`, as Velero's server reads and writes them. No I/O.
+//!
+//! The facts are those of Velero 1.18 (its `pkg/apis/velero/v1` and controllers). What is not typed here is carried
+//! along: an object read and written back keeps every field.
+//!
+//! No kind of this group has a status subresource that works: write `spec` by server-side apply and leave `status`
+//! out; a PUT or a patch of `status` would overwrite Velero's own progress, and status writes move `generation`.
+
+mod backup;
+mod go_duration;
+mod schedule;
+
+pub use backup::{
+    Backup, BackupPhase, BackupProgress, BackupSpec, BackupStatus, TemplateMetadata, UploaderConfig,
+};
+pub use go_duration::{GoDuration, GoDurationError};
+pub use schedule::{Schedule, SchedulePhase, ScheduleSpec, ScheduleStatus};
