@@ -185,6 +185,19 @@ fn a_volume_held_back_is_left_alone_until_its_moment() {
 }
 
 #[test]
+fn a_deletion_that_failed_before_keeps_no_other_from_its_place() {
+    let verdicts = ["a", "b"].map(|uid| {
+        let mut laden = exposed(uid, "d", seconds(0));
+        laden.points.push(ready(&laden, &format!("{uid}-older"), NOW - hours(48)));
+        verdict(&laden)
+    });
+    let limits = Limits { deletions_in_flight: 1, snapshots_in_flight: 0 };
+    let failed_before = HeldBack::from([(VolumeUid::new("a"), NOW - seconds(1))]);
+    assert_eq!(list(&admit_all(&limits, &HeldBack::new(), &verdicts)), ["prune a-older"]);
+    assert_eq!(list(&admit_all(&limits, &failed_before, &verdicts)), ["prune b-older"]);
+}
+
+#[test]
 fn the_earliest_of_several_moments_is_the_one_to_wake_at() {
     let verdicts: Vec<Verdict> =
         ["a", "b", "c", "d"].map(|uid| judge(NOW, &policy(), &exposed(uid, "d", hours(9)))).into();
