@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agenttier_backup_plan::{HeldBack, VolumeUid};
+use agenttier_backup_plan::{Action, HeldBack, VolumeUid};
 use jiff::{SignedDuration, Timestamp};
 
 const FIRST: SignedDuration = SignedDuration::from_secs(5);
@@ -11,8 +11,15 @@ const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 /// Errors in a row, per volume.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
-    errors: BTreeMap<VolumeUid, u32>,
+    errors: BTreeMap<VolumeUid, Errors>,
     held: HeldBack,
+}
+
+#[derive(Debug, Default)]
+struct Errors {
+    in_a_row: u32,
+    /// The last one was of a prune. What goes well of the other kind proves nothing about it.
+    of_a_prune: bool,
 }
 
 impl Backoff {
@@ -21,15 +28,19 @@ impl Backoff {
         &self.held
     }
 
-    pub(super) fn succeeded(&mut self, volume: &VolumeUid) {
-        self.errors.remove(volume);
-        self.held.remove(volume);
+    pub(super) fn succeeded(&mut self, action: &Action) {
+        let volume = &action.volume().uid;
+        if self.errors.get(volume).is_some_and(|errors| errors.of_a_prune == is_prune(action)) {
+            self.errors.remove(volume);
+            self.held.remove(volume);
+        }
     }
 
-    pub(super) fn failed(&mut self, now: Timestamp, volume: &VolumeUid) {
+    pub(super) fn failed(&mut self, now: Timestamp, action: &Action) {
+        let volume = &action.volume().uid;
         let errors = self.errors.entry(volume.clone()).or_default();
-        let pause = FIRST.saturating_mul(1 << (*errors).min(10)).min(LONGEST);
-        *errors += 1;
+        let pause = FIRST.saturating_mul(1 << errors.in_a_row.min(10)).min(LONGEST);
+        *errors = Errors { in_a_row: errors.in_a_row + 1, of_a_prune: is_prune(action) };
         self.held.insert(volume.clone(), now.checked_add(pause).unwrap_or(Timestamp::MAX));
     }
 
@@ -40,24 +51,40 @@ impl Backoff {
     }
 }
 
+fn is_prune(action: &Action) -> bool {
+    matches!(action, Action::Prune(_))
+}
+
 #[cfg(test)]
 mod tests {
+    use agenttier_backup_plan::{Keeper, Prune, VolumeId};
+
     use super::*;
+
+    fn prune() -> Action {
+        Action::Prune(Prune {
+            volume: VolumeId { namespace: "n".into(), claim: "c".into(), uid: VolumeUid::new("v") },
+            name: "old".into(),
+            uid: "old-uid".into(),
+            version: "1".into(),
+            keeper: Keeper { name: "new".into(), uid: "new-uid".into() },
+        })
+    }
 
     #[test]
     fn pauses_grow_to_five_minutes_and_end_with_a_success() {
-        let (now, volume) = (Timestamp::UNIX_EPOCH, VolumeUid::new("v"));
+        let (now, action) = (Timestamp::UNIX_EPOCH, prune());
         let mut backoff = Backoff::default();
         let mut pauses = vec![];
         for _ in 0..9 {
-            backoff.failed(now, &volume);
-            pauses.push(backoff.held()[&volume].as_second());
+            backoff.failed(now, &action);
+            pauses.push(backoff.held()[&action.volume().uid].as_second());
         }
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
-        backoff.succeeded(&volume);
+        backoff.succeeded(&action);
         assert!(backoff.held().is_empty());
-        backoff.failed(now, &volume);
-        assert_eq!(backoff.held()[&volume].as_second(), 5);
+        backoff.failed(now, &action);
+        assert_eq!(backoff.held()[&action.volume().uid].as_second(), 5);
         backoff.keep_only(|_| false);
         assert!(backoff.held().is_empty());
     }

@@ -81,25 +81,25 @@ impl Passes {
         let (reason, kind, message) = match (&outcome.action, outcome.result) {
             (_, Ok(Done::Taken(taken))) => {
                 tracing::info!(%namespace, %claim, %snapshot, "snapshot taken");
-                self.backoff.succeeded(&volume.uid);
+                self.backoff.succeeded(&outcome.action);
                 self.unconfirmed.created(now, *taken);
                 ("BackupCreated", "Normal", format!("Backup snapshot {snapshot} of volume {claim} created"))
             }
             (Action::Prune(prune), Ok(Done::Pruned)) => {
                 tracing::info!(%namespace, %claim, %snapshot, keeper = prune.keeper.name, "snapshot pruned");
-                self.backoff.succeeded(&volume.uid);
+                self.backoff.succeeded(&outcome.action);
                 self.unconfirmed.deleted(now, &prune.uid);
                 ("BackupPruned", "Normal", format!("Backup snapshot {snapshot} of volume {claim} pruned"))
             }
             (_, Err(failure)) if failure.is_stale_plan() => {
                 tracing::debug!(%namespace, %claim, %snapshot, %failure, "planned from an older state");
-                self.backoff.failed(now, &volume.uid);
+                self.backoff.failed(now, &outcome.action);
                 return;
             }
             (action, Err(failure)) => {
                 let doing = if matches!(action, Action::Prune(_)) { "prune" } else { "snapshot" };
                 tracing::warn!(%namespace, %claim, %snapshot, reason = failure.reason(), %failure, "cannot {doing}");
-                self.backoff.failed(now, &volume.uid);
+                self.backoff.failed(now, &outcome.action);
                 ("BackupFailed", "Warning", format!("Cannot {doing} {snapshot}: {failure}"))
             }
             // An order and its result are of one kind.

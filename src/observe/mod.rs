@@ -13,4 +13,4 @@ pub use governance::{Invalid, governance, in_force};
 pub use judge::judge;
 pub use observed::Observed;
 pub use unconfirmed::Unconfirmed;
-pub use volumes::{is_pinned, marks_of, volumes};
+pub use volumes::{is_pinned, marks_of, recovery_point, volumes};

@@ -139,24 +139,32 @@ impl<'a> Index<'a> {
     }
 
     fn point(&self, namespace: &str, snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
-        let name = snapshot.name_any();
-        let status = snapshot.status.as_ref();
-        let slot = snapshot.annotations().get(marks::SLOT);
-        Some(RecoveryPoint {
-            uid: snapshot.metadata.uid.clone()?,
-            version: snapshot.metadata.resource_version.clone().unwrap_or_default(),
-            ownership: marks_of(snapshot),
-            slot: slot.and_then(|slot| slot.parse::<Timestamp>().ok()),
-            created: snapshot.metadata.creation_timestamp.as_ref()?.0,
-            cut: status.and_then(|status| status.creation_time.as_ref()).map(|time| time.0),
-            ready: snapshot.is_ready(),
-            error: status.and_then(|status| status.error.as_ref()).and_then(|error| error.message.clone()),
-            terminating: snapshot.metadata.deletion_timestamp.is_some(),
-            pinned: is_pinned(snapshot),
-            readers: self.readers_of.get(&(namespace, name.as_str())).cloned().unwrap_or_default(),
-            name,
-        })
+        let point = recovery_point(snapshot)?;
+        let readers = self.readers_of.get(&(namespace, point.name.as_str())).cloned().unwrap_or_default();
+        Some(RecoveryPoint { readers, ..point })
     }
+}
+
+/// A VolumeSnapshot as the planner sees it, without what reads from it. None for one that the API server has
+/// not created.
+#[must_use]
+pub fn recovery_point(snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
+    let status = snapshot.status.as_ref();
+    let slot = snapshot.annotations().get(marks::SLOT);
+    Some(RecoveryPoint {
+        name: snapshot.name_any(),
+        uid: snapshot.metadata.uid.clone()?,
+        version: snapshot.metadata.resource_version.clone().unwrap_or_default(),
+        ownership: marks_of(snapshot),
+        slot: slot.and_then(|slot| slot.parse::<Timestamp>().ok()),
+        created: snapshot.metadata.creation_timestamp.as_ref()?.0,
+        cut: status.and_then(|status| status.creation_time.as_ref()).map(|time| time.0),
+        ready: snapshot.is_ready(),
+        error: status.and_then(|status| status.error.as_ref()).and_then(|error| error.message.clone()),
+        terminating: snapshot.metadata.deletion_timestamp.is_some(),
+        pinned: is_pinned(snapshot),
+        readers: BTreeSet::new(),
+    })
 }
 
 /// The VolumeSnapshot (namespace, name) that a claim is still to be filled from.

@@ -8,7 +8,7 @@ use kube::{Api, Client, ResourceExt};
 
 use crate::agenttier::{Sandbox, workspace_claim};
 use crate::csi::VolumeSnapshot;
-use crate::observe::marks_of;
+use crate::observe::recovery_point;
 
 /// A recovery point, resolved.
 #[derive(Debug, Clone)]
@@ -65,7 +65,10 @@ pub async fn resolve(
             .get_opt(name)
             .await?
             .ok_or_else(|| PointError::NoSuch { name: name.into(), namespace: namespace.into() })?;
-        return Ok(Point { taken_at: taken_at(&snapshot), snapshot });
+        let found = recovery_point(&snapshot).map(|point| point.taken_at(Timestamp::now()));
+        let taken_at =
+            found.ok_or_else(|| PointError::NoSuch { name: name.into(), namespace: namespace.into() })?;
+        return Ok(Point { snapshot, taken_at });
     }
     let live = Api::<Sandbox>::namespaced(client.clone(), namespace).get_opt(sandbox).await?;
     let claim =
@@ -75,23 +78,20 @@ pub async fn resolve(
 
     let selector = format!("{}={}", marks::MANAGED_BY, marks::US);
     let all = snapshots.list(&ListParams::default().labels(&selector)).await?;
+    let now = Timestamp::now();
     all.items
         .into_iter()
-        .filter(|snapshot| snapshot.is_ready() && snapshot.metadata.deletion_timestamp.is_none())
-        .filter(|snapshot| match (marks_of(snapshot), &volume) {
+        .filter_map(|snapshot| Some((recovery_point(&snapshot)?, snapshot)))
+        .filter(|(point, _)| point.ready && !point.terminating)
+        .filter(|(point, snapshot)| match (&point.ownership, &volume) {
             (Ownership::Ours { volume: held }, Some(volume)) => held.as_str() == volume,
             (Ownership::Ours { .. }, None) => {
                 snapshot.annotations().get(marks::SANDBOX).is_some_and(|name| name == sandbox)
             }
             _ => false,
         })
-        .map(|snapshot| Point { taken_at: taken_at(&snapshot), snapshot })
-        .max_by_key(|point| (point.taken_at, point.snapshot.name_any()))
+        // The newest by the API server's clock, as retention has it: the storage's may tell any time.
+        .max_by(|(a, _), (b, _)| (a.created, &a.name).cmp(&(b.created, &b.name)))
+        .map(|(point, snapshot)| Point { taken_at: point.taken_at(now), snapshot })
         .ok_or_else(|| PointError::None { sandbox: sandbox.into(), namespace: namespace.into() })
-}
-
-fn taken_at(snapshot: &VolumeSnapshot) -> Timestamp {
-    let cut = snapshot.status.as_ref().and_then(|status| status.creation_time.as_ref());
-    let created = snapshot.metadata.creation_timestamp.as_ref();
-    cut.or(created).map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }
