@@ -1,11 +1,14 @@
-//! The keys of a cluster: its certificate authority, the API server's
-//! certificate, and the key that signs ServiceAccount tokens.
+//! The keys of a cluster: its certificate authority, the certificates of the
+//! API server and of an administrator, and the key that signs ServiceAccount
+//! tokens.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+};
 
 /// Files below the cluster's folder, all in PEM.
 #[derive(Debug)]
@@ -41,6 +44,15 @@ impl Certificates {
         let issuer = Issuer::new(authority, authority_key);
         std::fs::write(&files.server, server.signed_by(&server_key, &issuer)?.pem())?;
         std::fs::write(&files.server_key, server_key.serialize_pem())?;
+
+        // For people and tests; our own kubeconfig file has a token.
+        let admin_key = KeyPair::generate()?;
+        let mut admin = CertificateParams::default();
+        admin.distinguished_name.push(DnType::CommonName, "admin");
+        admin.distinguished_name.push(DnType::OrganizationName, "system:masters");
+        admin.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        std::fs::write(folder.join("admin.pem"), admin.signed_by(&admin_key, &issuer)?.pem())?;
+        std::fs::write(folder.join("admin-key.pem"), admin_key.serialize_pem())?;
 
         let token_key = KeyPair::generate()?;
         std::fs::write(&files.token_key, token_key.serialize_pem())?;

@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use kube::{Client, Config};
 
+use crate::access::Access;
 use crate::control_plane::{API_SERVER, ControlPlane};
 use crate::driver;
 use crate::forge::Toolbox;
 use crate::process::{Exit, Process, Signal, tail};
-use crate::supervisor::{Launch, Supervisor};
+use crate::supervisor::{Environment, Launch, Supervisor};
 
 /// What a cluster is to be like.
 #[derive(Debug)]
@@ -21,9 +22,11 @@ pub struct ClusterPlan {
     driver_root: Option<PathBuf>,
     nodes: u32,
     ports: Vec<u16>,
+    pods_execute: bool,
 }
 
-/// A running cluster. Dropping it takes its processes and its folder down; in
+/// A running cluster. Dropping it takes its processes and its folder down (those
+/// that are ours, if it was joined); in
 /// a panic, the ends of all logs are printed first. With `TESTBED_KEEP=1` in
 /// the environment the folder stays.
 #[derive(Debug)]
@@ -31,8 +34,12 @@ pub struct Cluster {
     name: String,
     pub(crate) toolbox: Arc<Toolbox>,
     pub(crate) supervisor: Supervisor,
-    pub(crate) control_plane: ControlPlane,
-    pub(crate) driver_root: PathBuf,
+    /// None: it was joined, and its components are somebody else's.
+    control_plane: Option<ControlPlane>,
+    /// None until the API server is about to come up.
+    pub(crate) access: Option<Access>,
+    pub(crate) pods_execute: bool,
+    driver_root: PathBuf,
     running: Mutex<Vec<Running>>,
 }
 
@@ -46,9 +53,19 @@ struct Running {
 /// How many lines of each log a panic prints.
 const TAIL: usize = 30;
 
+/// How long the API server of a cluster that is joined may take to answer.
+const ANSWER: Duration = Duration::from_secs(15);
+
 impl ClusterPlan {
     pub(crate) fn new(toolbox: Arc<Toolbox>, name: &str) -> Self {
-        Self { toolbox, name: name.to_owned(), driver_root: None, nodes: 0, ports: Vec::new() }
+        Self {
+            toolbox,
+            name: name.to_owned(),
+            driver_root: None,
+            nodes: 0,
+            ports: Vec::new(),
+            pods_execute: false,
+        }
     }
 
     /// Keeps the CSI driver's volumes and snapshots here instead of in the
@@ -77,13 +94,23 @@ impl ClusterPlan {
         self
     }
 
+    /// Lets `kubectl exec` and its like run commands as processes on this
+    /// machine, where absolute paths are this machine's. For tests that need
+    /// it: kwok asks nobody who they are, so while the cluster lives, every
+    /// local user can run commands through its loopback port.
+    #[must_use]
+    pub fn pods_execute(mut self) -> Self {
+        self.pods_execute = true;
+        self
+    }
+
     /// Starts the cluster and waits until it is usable: the API server ready,
     /// the snapshot CRDs established, the driver answering, the nodes Ready.
     ///
     /// # Errors
     /// When a component does not come up, with the end of its log.
     pub async fn start(self) -> Result<Cluster> {
-        let supervisor = Supervisor::launch(self.toolbox.binary("supervisor")).await?;
+        let supervisor = Supervisor::launch(self.toolbox.binary("supervisor"), Environment::Own).await?;
         if std::env::var_os("TESTBED_KEEP").is_some_and(|value| value == "1") {
             supervisor.keep().await?;
             eprintln!("testbed: cluster {} keeps its folder {}", self.name, supervisor.dir().display());
@@ -92,7 +119,9 @@ impl ClusterPlan {
         std::fs::create_dir_all(&driver_root)?;
         let mut cluster = Cluster {
             name: self.name,
-            control_plane: ControlPlane::prepare(supervisor.dir(), self.ports)?,
+            control_plane: Some(ControlPlane::prepare(supervisor.dir(), self.ports)?),
+            access: None,
+            pods_execute: self.pods_execute,
             toolbox: self.toolbox,
             supervisor,
             driver_root,
@@ -100,6 +129,35 @@ impl ClusterPlan {
         };
         let name = cluster.name.clone();
         cluster.bring_up(self.nodes).await.with_context(|| format!("start the cluster {name}"))?;
+        Ok(cluster)
+    }
+
+    /// Works on a cluster that runs already, with the rights of a kubeconfig
+    /// file's current context. Everything that this crate starts (helm,
+    /// processes that are spawned) is ours and ends with what is returned;
+    /// the cluster itself stays as it is. There are no components to kill or
+    /// restart and no driver to give faults to. The plan's other settings are
+    /// about clusters that are started, and play no part.
+    ///
+    /// # Errors
+    /// When the file does not lead to an API server that answers.
+    pub async fn join(self, kubeconfig: &Path) -> Result<Cluster> {
+        let supervisor = Supervisor::launch(self.toolbox.binary("supervisor"), Environment::Callers).await?;
+        let access = Access::pinned(kubeconfig, &supervisor.dir().join("kubeconfig")).await?;
+        let cluster = Cluster {
+            name: self.name,
+            control_plane: None,
+            access: Some(access),
+            pods_execute: false,
+            toolbox: self.toolbox,
+            supervisor,
+            driver_root: PathBuf::new(),
+            running: Mutex::default(),
+        };
+        let asked = tokio::time::timeout(ANSWER, async { cluster.client().apiserver_version().await });
+        let failed =
+            || format!("{}, which {} leads to, does not answer", cluster.url(), kubeconfig.display());
+        asked.await.with_context(failed)?.with_context(failed)?;
         Ok(cluster)
     }
 }
@@ -132,13 +190,13 @@ impl Cluster {
     /// The URL of the API server.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.control_plane.url
+        &self.access().url
     }
 
     /// A kubeconfig file with all rights.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
-        &self.control_plane.kubeconfig
+        &self.access().kubeconfig
     }
 
     /// A client with all rights that retries nothing by itself. A new one each
@@ -152,10 +210,29 @@ impl Cluster {
     }
 
     pub(crate) fn admin_config(&self) -> Config {
-        self.control_plane.config.clone().expect("a cluster is handed out only with its API server up")
+        self.access().config.clone()
     }
 
-    /// The root folder of the CSI driver's volumes and snapshots.
+    pub(crate) fn access(&self) -> &Access {
+        self.access.as_ref().expect("a cluster is handed out only with its API server up")
+    }
+
+    pub(crate) fn control_plane(&self) -> &ControlPlane {
+        self.control_plane.as_ref().expect("only a cluster that is started here has components")
+    }
+
+    pub(crate) fn control_plane_mut(&mut self) -> &mut ControlPlane {
+        self.control_plane.as_mut().expect("only a cluster that is started here has components")
+    }
+
+    /// Whether it ran before we came, and stays when we go.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.control_plane.is_none()
+    }
+
+    /// The root folder of the CSI driver's volumes and snapshots. Empty for a
+    /// cluster that was joined: its driver is somebody else's.
     #[must_use]
     pub fn driver_root(&self) -> &Path {
         &self.driver_root
@@ -207,7 +284,8 @@ impl Cluster {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(found) = running.iter().find(|running| running.process.name() == name) else {
             let names = running.iter().map(|running| running.process.name()).collect::<Vec<_>>();
-            bail!("no process is called {name}; there are {}", names.join(", "));
+            let joined = if self.is_joined() { " in a cluster that was joined" } else { "" };
+            bail!("no process of ours is called {name}{joined}; there are {}", names.join(", "));
         };
         Ok((found.process.clone(), found.launch.clone()))
     }
@@ -255,7 +333,8 @@ impl Cluster {
     }
 
     /// Takes the cluster down and waits until every process, and the folder
-    /// unless it is kept, is gone.
+    /// unless it is kept, is gone. Of a cluster that was joined, only what was
+    /// started here.
     ///
     /// # Errors
     /// When that takes more than a minute.

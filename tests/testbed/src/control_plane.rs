@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use kube::config::Cluster as NamedCluster;
 use kube::{Client, Config};
 
+use crate::access::{Access, write_kubeconfig};
 use crate::certificates::Certificates;
 use crate::cluster::Cluster;
-use crate::identity::{client_config, write_kubeconfig};
 use crate::process::{Process, tail};
 use crate::supervisor::Launch;
 use crate::wait::until;
@@ -21,16 +22,13 @@ pub(crate) const API_SERVER: &str = "kube-apiserver";
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a start is tried with other ports when they were taken.
-const TRIES: u32 = 5;
+pub(crate) const TRIES: u32 = 5;
 
 /// What is known of etcd and the API server.
 #[derive(Debug)]
 pub(crate) struct ControlPlane {
     pub(crate) certificates: Certificates,
-    pub(crate) kubeconfig: PathBuf,
-    pub(crate) url: String,
-    /// The administrator's, once the API server runs.
-    pub(crate) config: Option<Config>,
+    kubeconfig: PathBuf,
     etcd_url: String,
     /// Tells our etcd from any other that may listen on a port.
     etcd_name: String,
@@ -45,8 +43,6 @@ impl ControlPlane {
         Ok(Self {
             certificates: Certificates::write(&dir.join("pki"))?,
             kubeconfig: dir.join("kubeconfig"),
-            url: String::new(),
-            config: None,
             etcd_url: String::new(),
             etcd_name: uuid::Uuid::new_v4().to_string(),
             token,
@@ -77,10 +73,11 @@ impl ControlPlane {
 impl Cluster {
     pub(crate) async fn start_etcd(&mut self) -> Result<()> {
         for _ in 0..TRIES {
-            let ports = self.control_plane.take_ports()?;
+            let plane = self.control_plane_mut();
+            let ports = plane.take_ports()?;
             let [client, peer] = ports.map(|port: u16| format!("http://127.0.0.1:{port}"));
-            self.control_plane.etcd_url.clone_from(&client);
-            let name = &self.control_plane.etcd_name;
+            plane.etcd_url.clone_from(&client);
+            let name = &self.control_plane().etcd_name;
             let args = [
                 format!("--name={name}"),
                 format!("--data-dir={}", self.dir().join("etcd").display()),
@@ -104,8 +101,8 @@ impl Cluster {
 
     pub(crate) async fn etcd_answers(&self, etcd: &Process) -> Result<()> {
         // Any HTTP client does, and this one is there.
-        let client = Client::try_from(Config::new(self.control_plane.etcd_url.parse()?))?;
-        let name = &self.control_plane.etcd_name;
+        let client = Client::try_from(Config::new(self.control_plane().etcd_url.parse()?))?;
+        let name = &self.control_plane().etcd_name;
         alive_until(etcd, "etcd to list itself as a member", || {
             let client = client.clone();
             async move {
@@ -119,13 +116,19 @@ impl Cluster {
 
     pub(crate) async fn start_api_server(&mut self) -> Result<()> {
         for _ in 0..TRIES {
-            let [port] = self.control_plane.take_ports()?;
+            let [port] = self.control_plane_mut().take_ports()?;
             let url = format!("https://127.0.0.1:{port}");
-            let plane = &self.control_plane;
+            let plane = self.control_plane();
             let certificates = &plane.certificates;
-            write_kubeconfig(&plane.kubeconfig, &url, Some(&certificates.authority), &plane.token)?;
-            let config = client_config(&plane.kubeconfig).await?;
-            let args = [
+            let authority = certificates.authority.display().to_string();
+            let cluster = NamedCluster {
+                server: Some(url),
+                certificate_authority: Some(authority.clone()),
+                ..NamedCluster::default()
+            };
+            write_kubeconfig(&plane.kubeconfig, &cluster, &plane.token)?;
+            let access = Access::of(&plane.kubeconfig).await?;
+            let mut args = vec![
                 format!("--etcd-servers={}", plane.etcd_url),
                 format!("--secure-port={port}"),
                 "--bind-address=127.0.0.1".to_owned(),
@@ -136,6 +139,7 @@ impl Cluster {
                 format!("--tls-cert-file={}", certificates.server.display()),
                 format!("--tls-private-key-file={}", certificates.server_key.display()),
                 format!("--cert-dir={}", self.dir().join("pki").display()),
+                format!("--client-ca-file={authority}"),
                 "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
                 format!("--service-account-key-file={}", certificates.token_public_key.display()),
                 format!("--service-account-signing-key-file={}", certificates.token_key.display()),
@@ -147,9 +151,13 @@ impl Cluster {
                 "--default-not-ready-toleration-seconds=2".to_owned(),
                 "--default-unreachable-toleration-seconds=2".to_owned(),
             ];
-            let process = self.start_component(API_SERVER, args.to_vec()).await?;
-            self.control_plane.url = url;
-            self.control_plane.config = Some(config);
+            if self.pods_execute {
+                args.push(format!("--kubelet-certificate-authority={authority}"));
+                // The names of our nodes lead nowhere.
+                args.push("--kubelet-preferred-address-types=InternalIP".to_owned());
+            }
+            let process = self.start_component(API_SERVER, args).await?;
+            self.access = Some(access);
             match self.api_server_is_ready(&process).await {
                 Err(_) if lost_its_port(&process) => forget_log(&process)?,
                 answer => return answer,
@@ -193,11 +201,11 @@ where
     outcome.with_context(|| format!("{} says\n{}", process.name(), tail(process.log_path(), 20)))
 }
 
-fn lost_its_port(process: &Process) -> bool {
+pub(crate) fn lost_its_port(process: &Process) -> bool {
     process.exit().is_some() && process.log().is_ok_and(|log| log.contains("address already in use"))
 }
 
 /// So that the next try is judged by what it says itself.
-fn forget_log(process: &Process) -> Result<()> {
+pub(crate) fn forget_log(process: &Process) -> Result<()> {
     std::fs::remove_file(process.log_path()).context("remove a log")
 }

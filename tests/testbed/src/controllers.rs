@@ -1,16 +1,33 @@
 //! The controllers of the control plane, and the simulator of nodes.
 
-use anyhow::Result;
+use std::net::{Ipv4Addr, TcpListener};
+
+use anyhow::{Result, bail};
+use tokio::net::TcpStream;
 
 use crate::cluster::Cluster;
+use crate::control_plane::{TRIES, alive_until, forget_log, lost_its_port};
 use crate::nodes::ALIVE;
+
+/// The component that plays the nodes.
+const NODE_SIMULATOR: &str = "kwok";
+
+/// Every command in every container is a process on this machine.
+const EXEC_HERE: &str = "apiVersion: kwok.x-k8s.io/v1alpha1
+kind: ClusterExec
+metadata:
+  name: here
+spec:
+  execs:
+    - local: {}
+";
 
 impl Cluster {
     /// Starts kube-controller-manager and kube-scheduler. They serve nothing,
     /// and so need no ports.
     pub(crate) async fn start_controllers(&self) -> Result<()> {
         let kubeconfig = self.kubeconfig().display();
-        let certificates = &self.control_plane.certificates;
+        let certificates = &self.control_plane().certificates;
         let manager = vec![
             format!("--kubeconfig={kubeconfig}"),
             format!("--service-account-private-key-file={}", certificates.token_key.display()),
@@ -46,7 +63,39 @@ impl Cluster {
         for stage in std::fs::read_dir(&self.toolbox.stages)? {
             args.push(format!("--config={}", stage?.path().display()));
         }
-        self.start_component("kwok", args).await?;
+        if self.pods_execute {
+            return self.start_node_simulator_with_exec(args).await;
+        }
+        self.start_component(NODE_SIMULATOR, args).await?;
         Ok(())
+    }
+
+    /// The same with the part of the kubelet's API that runs commands in pods.
+    async fn start_node_simulator_with_exec(&self, args: Vec<String>) -> Result<()> {
+        let everywhere = self.dir().join("exec.yaml");
+        std::fs::write(&everywhere, EXEC_HERE)?;
+        let certificates = &self.control_plane().certificates;
+        for _ in 0..TRIES {
+            let free =
+                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr())?;
+            let more = [
+                format!("--config={}", everywhere.display()),
+                format!("--server-address={free}"),
+                format!("--node-ip={}", free.ip()),
+                format!("--node-port={}", free.port()),
+                format!("--tls-cert-file={}", certificates.server.display()),
+                format!("--tls-private-key-file={}", certificates.server_key.display()),
+            ];
+            let process =
+                self.start_component(NODE_SIMULATOR, [args.clone(), more.to_vec()].concat()).await?;
+            let answer = alive_until(&process, "kwok to accept connections", || async move {
+                Ok(TcpStream::connect(free).await.ok().map(drop))
+            });
+            match answer.await {
+                Err(_) if lost_its_port(&process) => forget_log(&process)?,
+                answer => return answer,
+            }
+        }
+        bail!("kwok found its port taken {TRIES} times in a row");
     }
 }

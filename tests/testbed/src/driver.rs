@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Serialize, Serializer};
 
 use crate::cluster::Cluster;
@@ -134,8 +134,12 @@ impl Driver<'_> {
     /// From now on exactly these faults; the driver looks at each call.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// When they cannot be written, or the cluster was joined.
     pub fn faults(&self, faults: &[Fault]) -> Result<()> {
+        ensure!(
+            !self.cluster.is_joined(),
+            "the driver of a cluster that was joined takes no faults from here"
+        );
         let file = self.cluster.faults_file();
         let written = file.with_extension("new");
         std::fs::write(&written, serde_json::to_vec_pretty(faults)?)?;

@@ -21,7 +21,7 @@ use crate::progress::Progress;
 /// Where every component of a cluster lies.
 #[derive(Debug)]
 pub(crate) struct Toolbox {
-    binaries: BTreeMap<&'static str, PathBuf>,
+    binaries: Binaries,
     /// Holds the snapshot CRDs.
     pub(crate) crds: PathBuf,
     /// Holds kwok's stages.
@@ -43,18 +43,22 @@ impl Toolbox {
         self.binaries.get(name).expect("the forge makes every component that is asked for")
     }
 
+    /// Finds or builds what it takes to work on a cluster that runs already.
+    pub(crate) async fn fill_for_joining(progress: &dyn Progress) -> Result<Self> {
+        let cache = cache_folder()?;
+        let go = Go::find().await?;
+        let mut binaries = BTreeMap::new();
+        let runner = supervisor(&go, &cache, &mut binaries, progress).await?;
+        helm(&go, &cache, &runner, &mut binaries, progress).await?;
+        Ok(Self { binaries, crds: PathBuf::new(), stages: PathBuf::new() })
+    }
+
     /// Finds or builds everything.
     pub(crate) async fn fill(progress: &dyn Progress) -> Result<Self> {
         let cache = cache_folder()?;
         let go = Go::find().await?;
         let mut binaries = BTreeMap::new();
-
-        // First the supervisor: it takes the long builds down with us.
-        let supervisor = go.keyed(&cache, "supervisor", "cluster", &["supervisor"], PLAIN_LDFLAGS)?;
-        supervisor.build(&Runner::Direct, &[Build::Program("supervisor", "./supervisor")], progress).await?;
-        let supervisor_binary = supervisor.path("supervisor");
-        let runner = Runner::Supervised(supervisor_binary.clone());
-        binaries.insert("supervisor", supervisor_binary);
+        let runner = supervisor(&go, &cache, &mut binaries, progress).await?;
 
         let driver = go.keyed(&cache, "driver", "cluster", &["dircsi"], PLAIN_LDFLAGS)?;
         let programs = [Build::Program("dircsi", "./dircsi"), Build::Test("dircsi-sanity", "./dircsi")];
@@ -92,15 +96,42 @@ impl Toolbox {
             })
             .await?;
 
-        let helm = go.keyed(&cache, "helm", "helm", &[], PLAIN_LDFLAGS)?;
-        if let Some(path) = installed(&HELM).await {
-            binaries.insert(HELM.name, path);
-        } else {
-            helm.build(&runner, &[Build::Program(HELM.name, HELM.package)], progress).await?;
-            binaries.insert(HELM.name, helm.path(HELM.name));
-        }
+        helm(&go, &cache, &runner, &mut binaries, progress).await?;
         Ok(Self { binaries, crds: cluster.path("crds"), stages: cluster.path("stages") })
     }
+}
+
+type Binaries = BTreeMap<&'static str, PathBuf>;
+
+/// Builds the supervisor, which takes all later builds down with us.
+async fn supervisor(
+    go: &Go,
+    cache: &Path,
+    binaries: &mut Binaries,
+    progress: &dyn Progress,
+) -> Result<Runner> {
+    let supervisor = go.keyed(cache, "supervisor", "cluster", &["supervisor"], PLAIN_LDFLAGS)?;
+    supervisor.build(&Runner::Direct, &[Build::Program("supervisor", "./supervisor")], progress).await?;
+    let binary = supervisor.path("supervisor");
+    binaries.insert("supervisor", binary.clone());
+    Ok(Runner::Supervised(binary))
+}
+
+async fn helm(
+    go: &Go,
+    cache: &Path,
+    runner: &Runner,
+    binaries: &mut Binaries,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let helm = go.keyed(cache, "helm", "helm", &[], PLAIN_LDFLAGS)?;
+    if let Some(path) = installed(&HELM).await {
+        binaries.insert(HELM.name, path);
+    } else {
+        helm.build(runner, &[Build::Program(HELM.name, HELM.package)], progress).await?;
+        binaries.insert(HELM.name, helm.path(HELM.name));
+    }
+    Ok(())
 }
 
 /// Hashes everything that a build depends on, length by length so that no two

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::forge::{key, module_folder};
 use crate::process::{Exit, tail};
 use crate::progress::Progress;
-use crate::supervisor::{Launch, Supervisor};
+use crate::supervisor::{Environment, Launch, Supervisor};
 
 /// A Go toolchain that fits.
 #[derive(Debug)]
@@ -243,7 +243,8 @@ impl Keyed {
             }
             Runner::Supervised(supervisor) => {
                 let launch = Launch { path: "go".into(), args, env: env.to_vec(), cwd: self.module.clone() };
-                supervised(&Supervisor::launch(supervisor).await?, &launch, hear).await?
+                supervised(&Supervisor::launch(supervisor, Environment::Callers).await?, &launch, hear)
+                    .await?
             }
         };
         if !success {

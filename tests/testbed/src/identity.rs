@@ -1,15 +1,14 @@
-//! Who one is towards a cluster: kubeconfig files and ServiceAccount tokens.
+//! ServiceAccounts and their tokens.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
 use kube::api::PostParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
-use serde_json::json;
 
+use crate::access::write_kubeconfig;
 use crate::cluster::Cluster;
 
 /// How long a minted token is good for, in seconds.
@@ -39,40 +38,7 @@ impl Cluster {
     pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let token = self.service_account_token(namespace, name).await?;
         let file = self.dir().join(format!("{namespace}-{name}.kubeconfig"));
-        write_kubeconfig(&file, self.url(), Some(&self.control_plane.certificates.authority), &token)?;
+        write_kubeconfig(&file, &self.access().cluster, &token)?;
         Ok(file)
     }
-}
-
-/// A client as a kubeconfig file says, that retries nothing by itself.
-///
-/// # Errors
-/// When the file does not say how to reach a cluster.
-pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
-    Ok(Client::try_from(client_config(kubeconfig).await?)?)
-}
-
-pub(crate) async fn client_config(kubeconfig: &Path) -> Result<Config> {
-    let file = Kubeconfig::read_from(kubeconfig)?;
-    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-    // A retry would hide what a test wants to see.
-    config.default_retry = false;
-    Ok(config)
-}
-
-pub(crate) fn write_kubeconfig(file: &Path, url: &str, authority: Option<&Path>, token: &str) -> Result<()> {
-    let mut cluster = json!({"server": url});
-    if let Some(authority) = authority {
-        cluster["certificate-authority"] = json!(authority);
-    }
-    let content = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "testbed",
-        "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": "testbed"}}],
-        "clusters": [{"name": "testbed", "cluster": cluster}],
-        "users": [{"name": "testbed", "user": {"token": token}}],
-    });
-    std::fs::write(file, serde_saphyr::to_string(&content)?)
-        .with_context(|| format!("write {}", file.display()))
 }

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod access;
 mod certificates;
 mod cluster;
 mod components;
@@ -32,6 +33,7 @@ mod helm;
 mod identity;
 mod nodes;
 mod pod_command;
+mod pod_folder;
 mod process;
 pub mod progress;
 mod proxy;
@@ -41,10 +43,11 @@ mod testbed;
 mod volume;
 mod wait;
 
+pub use access::client_of;
 pub use cluster::{Cluster, ClusterPlan};
 pub use cut::{Cut, Point, Then};
 pub use driver::{Code, DRIVER, Driver, Fault};
-pub use identity::client_of;
+pub use pod_folder::PodFolder;
 pub use process::{Exit, Process, Signal};
 pub use proxy::{Proxy, Write};
 pub use storage::{SNAPSHOT_CLASS, STORAGE_CLASS, WAITING_STORAGE_CLASS};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
@@ -40,6 +40,18 @@ impl Cluster {
         self.node_becomes(name, true).await
     }
 
+    /// Whether kwok plays a node as it does ours, so that [`Self::kill_node`]
+    /// can kill it. True of the nodes of each cluster of this crate, started
+    /// here or joined; dead ones included.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub async fn is_played(&self, name: &str) -> Result<bool> {
+        let nodes = Api::<Node>::all(self.client());
+        let node = nodes.get(name).await.with_context(|| format!("read the node {name}"))?;
+        Ok(is_played(&node))
+    }
+
     /// Kills a node: no heartbeat any more, and nothing that its kubelet did
     /// happens. Waits until the control plane takes it for dead, some seconds.
     /// Soon after, its pods get a deletion timestamp, and stay. That takes
@@ -47,8 +59,12 @@ impl Cluster {
     /// itself and evicts nothing.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When there is none of that name, or it is a real machine.
     pub async fn kill_node(&self, name: &str) -> Result<()> {
+        ensure!(
+            self.is_played(name).await?,
+            "the node {name} is a real machine, which cannot be killed from here"
+        );
         self.set_alive(name, None).await?;
         self.node_becomes(name, false).await
     }
@@ -81,6 +97,12 @@ impl Cluster {
         })
         .await
     }
+}
+
+/// By the version that kwok gives to the nodes it makes ready.
+fn is_played(node: &Node) -> bool {
+    let info = node.status.as_ref().and_then(|status| status.node_info.as_ref());
+    info.is_some_and(|info| info.kubelet_version.starts_with("kwok-"))
 }
 
 /// Ready, and without the taints that keep pods away from a node that is not.

@@ -23,9 +23,9 @@ use kube::config::AuthInfo;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::access::write_kubeconfig;
 use crate::cluster::Cluster;
 use crate::cut::{self, Armed, Cut, Point, Side, Then};
-use crate::identity::write_kubeconfig;
 
 /// A write that came through: POST, PUT, PATCH or DELETE.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +92,8 @@ impl Proxy {
     /// When it cannot be written.
     pub fn kubeconfig(&self, token: &str) -> Result<PathBuf> {
         let file = self.dir.join(format!("proxy-{}.kubeconfig", uuid::Uuid::new_v4().simple()));
-        write_kubeconfig(&file, &self.url, None, token)?;
+        let cluster = kube::config::Cluster { server: Some(self.url.clone()), ..Default::default() };
+        write_kubeconfig(&file, &cluster, token)?;
         Ok(file)
     }
 

@@ -32,7 +32,17 @@ pub(crate) struct Launch {
 pub(crate) struct Supervisor {
     line: Arc<Line>,
     dir: PathBuf,
+    environment: Environment,
     ended: watch::Receiver<bool>,
+}
+
+/// What processes get of our own environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Environment {
+    /// Nothing that would lead a Kubernetes client away from our cluster.
+    Own,
+    /// The same, but proxies: the way to somebody else's cluster may need one.
+    Callers,
 }
 
 /// The connection to a supervisor.
@@ -90,7 +100,7 @@ enum Event {
 
 impl Supervisor {
     /// Starts the supervisor `binary`, which makes its folder.
-    pub(crate) async fn launch(binary: &Path) -> Result<Self> {
+    pub(crate) async fn launch(binary: &Path, environment: Environment) -> Result<Self> {
         let mut child = Command::new(binary)
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -115,7 +125,7 @@ impl Supervisor {
         for part in ["log", "tmp"] {
             std::fs::create_dir(dir.join(part)).context("prepare the supervisor's folder")?;
         }
-        Ok(Self { line, dir, ended })
+        Ok(Self { line, dir, environment, ended })
     }
 
     /// The folder that goes with this supervisor.
@@ -170,7 +180,7 @@ impl Supervisor {
             .filter(|(name, _)| {
                 let name = name.to_ascii_uppercase();
                 !(name == "KUBECONFIG"
-                    || name.ends_with("_PROXY")
+                    || (self.environment == Environment::Own && name.ends_with("_PROXY"))
                     || ["KUBERNETES_", "HELM_", "TESTBED_"].iter().any(|prefix| name.starts_with(prefix)))
             })
             .collect::<HashMap<_, _>>();

@@ -30,7 +30,16 @@ impl Testbed {
         Ok(Self { toolbox: Arc::clone(toolbox) })
     }
 
-    /// A cluster to be started. The name is for people: folders and logs of
+    /// The same for [`ClusterPlan::join`] alone: helm and our supervisor, and
+    /// not the components of a control plane.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub async fn prepare_to_join(progress: &dyn Progress) -> Result<Self> {
+        Ok(Self { toolbox: Arc::new(Toolbox::fill_for_joining(progress).await?) })
+    }
+
+    /// A cluster to be started or joined. The name is for people: folders and logs of
     /// clusters do not mix, whatever they are called.
     #[must_use]
     pub fn cluster(&self, name: &str) -> ClusterPlan {

@@ -48,7 +48,8 @@ impl Cluster {
     /// The volume that a claim is bound to.
     ///
     /// # Errors
-    /// When the claim is not bound, or to a volume of another driver.
+    /// When the claim is not bound, or to a volume of another driver or on
+    /// another machine.
     pub async fn volume(&self, namespace: &str, claim: &str) -> Result<Volume> {
         let client = self.client();
         let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
@@ -65,7 +66,9 @@ impl Cluster {
         let path = source
             .and_then(|csi| csi.volume_attributes?.remove("path"))
             .with_context(|| format!("the volume {name} was not made by {DRIVER}"))?;
-        Ok(Volume { path: PathBuf::from(path) })
+        let path = PathBuf::from(path);
+        ensure!(path.is_dir(), "the volume {name} is not on this machine: there is no {}", path.display());
+        Ok(Volume { path })
     }
 }
 

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may fail where it likes")]
 
 mod identities;
+mod joined;
 mod leftovers;
 mod nodes;
 mod objects;
 mod outages;
+mod pod_folders;
 mod pods;
 mod proxies;
 mod regions;
