@@ -19,6 +19,7 @@ use super::{Period, namespace_selector};
     shortname = "bup",
     category = "agenttier",
     status = "BackupPolicyStatus",
+    derive = "Default",
     doc = "Says how the workspaces of the selected namespaces are backed up. A namespace follows the policy of highest priority that selects it, then the first by name.",
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name":"Interval","type":"string","jsonPath":".spec.snapshots.interval"}"#,
@@ -54,7 +55,8 @@ pub struct SnapshotSpec {
     /// Whether snapshots are taken and pruned. Turning it off never deletes one.
     #[serde(default = "enabled")]
     pub enabled: bool,
-    /// Time between two snapshots of a volume; at least 10 seconds, and real storage wants minutes.
+    /// Time between two snapshots of a volume, such as 15m, 6h or 1d; at least 10 seconds, and real storage wants
+    /// minutes.
     #[serde(default = "six_hours")]
     pub interval: Period,
     /// How long snapshots are kept.
@@ -64,7 +66,7 @@ pub struct SnapshotSpec {
     #[serde(default)]
     #[schemars(length(max = 253))]
     pub snapshot_class_name: String,
-    /// A snapshot that is not ready after this long is reported as slow.
+    /// A snapshot that is not ready after this long, such as 30m or 1h, is reported as slow.
     #[serde(default = "an_hour")]
     pub ready_timeout: Period,
 }
@@ -73,7 +75,7 @@ pub struct SnapshotSpec {
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionSpec {
-    /// Snapshots older than this are deleted.
+    /// Snapshots older than this, such as 36h, 14d or 4w, are deleted. Not shorter than the interval.
     #[serde(default = "two_weeks")]
     pub max_age: Period,
     /// So many of the newest ready snapshots stay, whatever their age.
