@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use super::prune::prune;
 use super::take_snapshot::take_snapshot;
+use crate::client::CALL_DEADLINE;
 use crate::csi::VolumeSnapshot;
 
 /// What came of one order.
@@ -58,7 +59,9 @@ impl Executor {
         futures::stream::iter(actions)
             .take_while(|_| std::future::ready(!stop.is_cancelled()))
             .map(|action| async move {
-                let result = self.carry_out(&action).await;
+                // One deadline for the whole order, so that a stop is never far away.
+                let result = tokio::time::timeout(CALL_DEADLINE, self.carry_out(&action)).await;
+                let result = result.unwrap_or(Err(Failure::NoAnswer));
                 Outcome { action, result }
             })
             .buffer_unordered(self.at_once)

@@ -1,9 +1,5 @@
 //! Why an order could not be carried out.
 
-use std::future::Future;
-
-use tokio::time::error::Elapsed;
-
 use crate::client::CALL_DEADLINE;
 
 /// Why an order could not be carried out. The names are stable: they are shown in Events and logs.
@@ -84,17 +80,6 @@ impl From<kube::Error> for Failure {
             _ => Self::Unavailable(message),
         }
     }
-}
-
-impl From<Elapsed> for Failure {
-    fn from(_: Elapsed) -> Self {
-        Self::NoAnswer
-    }
-}
-
-/// Gives a call its deadline.
-pub(super) async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
-    Ok(tokio::time::timeout(CALL_DEADLINE, call).await??)
 }
 
 /// Whether the object that a call asked for does not exist.

@@ -4,8 +4,7 @@ use agenttier_backup_plan::{Ownership, Prune};
 use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, Client};
 
-use super::failure::{Failure, in_time, is_missing};
-use crate::client::CALL_DEADLINE;
+use super::failure::{Failure, is_missing};
 use crate::csi::VolumeSnapshot;
 use crate::observe::marks_of;
 
@@ -13,7 +12,7 @@ use crate::observe::marks_of;
 /// keeper is there.
 pub(super) async fn prune(client: &Client, order: &Prune) -> Result<(), Failure> {
     let api: Api<VolumeSnapshot> = Api::namespaced(client.clone(), &order.volume.namespace);
-    let keeper = in_time(api.get_opt(&order.keeper.name)).await?;
+    let keeper = api.get_opt(&order.keeper.name).await?;
     if let Err(state) = fit_to_keep(order, keeper.as_ref()) {
         return Err(Failure::KeeperUnfit { keeper: order.keeper.name.clone(), state });
     }
@@ -24,7 +23,7 @@ pub(super) async fn prune(client: &Client, order: &Prune) -> Result<(), Failure>
         }),
         ..DeleteParams::default()
     };
-    match tokio::time::timeout(CALL_DEADLINE, api.delete(&order.name, &params)).await? {
+    match api.delete(&order.name, &params).await {
         Ok(_) => Ok(()),
         // Somebody was quicker; it is gone all the same.
         Err(error) if is_missing(&error) => Ok(()),

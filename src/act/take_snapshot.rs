@@ -3,25 +3,33 @@
 use std::collections::BTreeMap;
 
 use agenttier_backup_plan::{TakeSnapshot, claim_label, marks};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt};
 
-use super::failure::{Failure, in_time};
+use super::failure::Failure;
 use crate::api::FIELD_MANAGER;
 use crate::csi::{SnapshotSource, VolumeSnapshot, VolumeSnapshotSpec};
 use crate::observe::marks_of;
 
 /// Creates the VolumeSnapshot, or finds that an earlier attempt at this very order did.
 pub(super) async fn take_snapshot(client: &Client, order: &TakeSnapshot) -> Result<VolumeSnapshot, Failure> {
+    // A snapshot names its claim, not the claim's UID: if another claim has taken the name since, its data would
+    // be filed under the old one.
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &order.volume.namespace);
+    let claim = claims.get_opt(&order.volume.claim).await?;
+    let uid = claim.and_then(|claim| claim.metadata.uid);
+    if uid.as_deref() != Some(order.volume.uid.as_str()) {
+        return Err(Failure::Changed);
+    }
     let api: Api<VolumeSnapshot> = Api::namespaced(client.clone(), &order.volume.namespace);
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     let wanted = render(order);
-    let create = tokio::time::timeout(crate::client::CALL_DEADLINE, api.create(&params, &wanted)).await?;
-    match create {
+    match api.create(&params, &wanted).await {
         Ok(snapshot) => Ok(snapshot),
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
-            let existing = in_time(api.get_opt(&order.name)).await?.ok_or(Failure::Changed)?;
+            let existing = api.get_opt(&order.name).await?.ok_or(Failure::Changed)?;
             if is_result_of(order, &existing) { Ok(existing) } else { Err(Failure::NameTaken) }
         }
         Err(error) => Err(error.into()),

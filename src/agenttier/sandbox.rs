@@ -1,22 +1,86 @@
 //! The Sandbox kind, as far as this product reads it; every other field is carried along untouched.
 
+use std::borrow::Cow;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::CustomResource;
+use kube::Resource;
+use kube::core::{NamespaceResourceScope, ObjectMeta};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// A sandbox.
+///
+/// Written out rather than derived: AgentTier's CRD does not ask for a `spec`, so one without it must be read.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Sandbox {
+    #[serde(default = "api_version")]
+    api_version: String,
+    #[serde(default = "kind")]
+    kind: String,
+    /// Name, namespace and the rest.
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+    /// What a user asks for.
+    #[serde(default)]
+    pub spec: SandboxSpec,
+    /// What AgentTier reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<SandboxStatus>,
+}
+
+fn api_version() -> String {
+    Sandbox::api_version(&()).into_owned()
+}
+
+fn kind() -> String {
+    Sandbox::kind(&()).into_owned()
+}
+
+impl Resource for Sandbox {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        "Sandbox".into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        "agenttier.io".into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        "v1alpha1".into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        "sandboxes".into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self {
+            api_version: api_version(),
+            kind: kind(),
+            metadata: ObjectMeta::default(),
+            spec: SandboxSpec::default(),
+            status: None,
+        }
+    }
+}
+
 /// What a user asks of a sandbox.
-#[derive(CustomResource, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
-#[kube(
-    group = "agenttier.io",
-    version = "v1alpha1",
-    kind = "Sandbox",
-    plural = "sandboxes",
-    namespaced,
-    status = "SandboxStatus",
-    schema = "disabled"
-)]
+#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SandboxSpec {
     /// The template that it is made from.
@@ -96,6 +160,13 @@ pub struct SandboxStatus {
 }
 
 impl Sandbox {
+    /// A sandbox of this name, yet to be created.
+    #[must_use]
+    pub fn new(name: &str, spec: SandboxSpec) -> Self {
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        Self { metadata, spec, ..Self::default() }
+    }
+
     /// `status.phase`; empty before AgentTier's first word.
     #[must_use]
     pub fn phase(&self) -> &str {

@@ -67,7 +67,8 @@ async fn work(
             () = stop.cancelled() => return Ok(()),
             filled = caches.filled() => break filled?,
             () = tokio::time::sleep(Duration::from_secs(30)) => {
-                tracing::warn!("still filling the caches; is every CRD installed?");
+                let missing = caches.unfilled().join(", ");
+                tracing::warn!(missing, "still filling the caches; are the CRDs installed, and may they be read?");
                 health.beat(Timestamp::now());
             }
         }

@@ -16,7 +16,8 @@ pub const GROUP: &str = "snapshot.storage.k8s.io";
     kind = "VolumeSnapshot",
     namespaced,
     status = "VolumeSnapshotStatus",
-    schema = "disabled"
+    schema = "disabled",
+    derive = "Default"
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeSnapshotSpec {

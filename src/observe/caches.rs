@@ -2,12 +2,16 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
+use kube::core::{DeserializeGuard, ObjectMeta, error_boundary::InvalidObject};
 use kube::runtime::reflector::{self, Store, store::WriterDropped};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::utils::Backoff as _;
+use kube::runtime::watcher;
+use kube::runtime::watcher::DefaultBackoff;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
@@ -18,6 +22,9 @@ use super::trim::Trim;
 use crate::agenttier::Sandbox;
 use crate::api::BackupPolicy;
 use crate::csi::VolumeSnapshot;
+
+/// The longest that a failing watch pauses.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The caches.
 pub struct Caches {
@@ -64,19 +71,32 @@ impl Caches {
     /// # Errors
     /// When a watch ended.
     pub async fn filled(&self) -> Result<(), WriterDropped> {
-        let all: [(&str, BoxFuture<'_, Result<(), WriterDropped>>); 6] = [
+        for (_, filled) in self.each() {
+            filled.await?;
+        }
+        Ok(())
+    }
+
+    /// The kinds whose cache has not been filled yet.
+    #[must_use]
+    pub fn unfilled(&self) -> Vec<&'static str> {
+        let unfilled = self.each().into_iter().filter_map(|(kind, filled)| {
+            let filled = filled.now_or_never().is_some();
+            (!filled).then_some(kind)
+        });
+        unfilled.collect()
+    }
+
+    /// Every cache: its kind, and its being filled.
+    fn each(&self) -> [(&'static str, BoxFuture<'_, Result<(), WriterDropped>>); 6] {
+        [
             ("persistentvolumeclaims", Box::pin(self.claims.wait_until_ready())),
             ("persistentvolumes", Box::pin(self.persistent_volumes.wait_until_ready())),
             ("sandboxes.agenttier.io", Box::pin(self.sandboxes.wait_until_ready())),
             ("volumesnapshots.snapshot.storage.k8s.io", Box::pin(self.snapshots.wait_until_ready())),
             ("backuppolicies.backup.agenttier.io", Box::pin(self.policies.wait_until_ready())),
             ("namespaces", Box::pin(self.namespaces.wait_until_ready())),
-        ];
-        for (kind, ready) in all {
-            ready.await?;
-            tracing::debug!(kind, "cache filled");
-        }
-        Ok(())
+        ]
     }
 
     /// Waits until any object has changed since the last call returned.
@@ -100,21 +120,142 @@ impl Caches {
 
 fn watch<K>(client: &Client, changed: &Arc<Notify>, watches: &mut JoinSet<()>) -> Store<K>
 where
-    K: Resource<DynamicType = ()> + Trim + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Trim + Default + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let (store, writer) = reflector::store();
-    let events = watcher(Api::<K>::all(client.clone()), watch_config()).default_backoff().modify(Trim::trim);
+    let (store, mut writer) = reflector::store();
+    let events = watcher(Api::<DeserializeGuard<K>>::all(client.clone()), watch_config());
     let changed = changed.clone();
-    let kind = K::plural(&());
     watches.spawn(async move {
-        let mut events = std::pin::pin!(reflector::reflector(writer, events));
+        let mut events = std::pin::pin!(events);
+        let mut trouble = Trouble::default();
         while let Some(event) = events.next().await {
-            match event {
-                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-                Ok(_) => changed.notify_one(),
-                Err(error) => tracing::warn!(%kind, %error, "watch failed; trying again"),
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    trouble.wait_out::<K>(&error).await;
+                    continue;
+                }
+            };
+            // The start of a list proves nothing yet: it is said before the API server is asked.
+            if !matches!(event, watcher::Event::Init) {
+                trouble.is_over();
+            }
+            let quiet = matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
+            if let Some(event) = readable(event) {
+                writer.apply_watcher_event(&event.modify(Trim::trim));
+            }
+            if !quiet {
+                changed.notify_one();
             }
         }
     });
     store
+}
+
+/// An object that cannot be read is as good as not there: it is named in the log, and stops nothing else.
+fn readable<K>(event: watcher::Event<DeserializeGuard<K>>) -> Option<watcher::Event<K>>
+where
+    K: Resource<DynamicType = ()> + Default,
+{
+    use watcher::Event;
+    Some(match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(DeserializeGuard(Ok(object))) => Event::InitApply(object),
+        Event::Apply(DeserializeGuard(Ok(object))) => Event::Apply(object),
+        Event::Delete(DeserializeGuard(Ok(object))) => Event::Delete(object),
+        Event::InitApply(DeserializeGuard(Err(unreadable))) => {
+            report::<K>(&unreadable);
+            return None;
+        }
+        // What was known of it before is no longer true.
+        Event::Apply(DeserializeGuard(Err(unreadable))) => {
+            report::<K>(&unreadable);
+            Event::Delete(of_name(unreadable.metadata))
+        }
+        Event::Delete(DeserializeGuard(Err(unreadable))) => Event::Delete(of_name(unreadable.metadata)),
+    })
+}
+
+fn of_name<K: Resource + Default>(metadata: ObjectMeta) -> K {
+    let mut object = K::default();
+    *object.meta_mut() = metadata;
+    object
+}
+
+fn report<K: Resource<DynamicType = ()>>(unreadable: &InvalidObject) {
+    let (kind, error) = (K::kind(&()), &unreadable.error);
+    let namespace = unreadable.metadata.namespace.as_deref().unwrap_or_default();
+    let name = unreadable.metadata.name.as_deref().unwrap_or_default();
+    tracing::warn!(%kind, namespace, name, %error, "cannot be read; it is left out");
+}
+
+/// A watch that fails is tried again later and later, and complains once per cause.
+#[derive(Default)]
+struct Trouble {
+    pauses: DefaultBackoff,
+    last: Option<String>,
+}
+
+impl Trouble {
+    async fn wait_out<K: Resource<DynamicType = ()>>(&mut self, error: &watcher::Error) {
+        let error = cause(error);
+        if self.last.as_ref() != Some(&error) {
+            tracing::warn!(kind = %K::kind(&()), error, "cannot watch; trying again and again");
+            self.last = Some(error);
+        }
+        tokio::time::sleep(self.pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+    }
+
+    fn is_over(&mut self) {
+        if self.last.take().is_some() {
+            self.pauses.reset();
+        }
+    }
+}
+
+/// What the API server said, without the whole of its status around it.
+fn cause(error: &watcher::Error) -> String {
+    let source = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => error,
+        other => return other.to_string(),
+    };
+    match source {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn guarded(spec: &serde_json::Value) -> DeserializeGuard<VolumeSnapshot> {
+        let object = json!({
+            "apiVersion": "snapshot.storage.k8s.io/v1",
+            "kind": "VolumeSnapshot",
+            "metadata": { "namespace": "n", "name": "s" },
+            "spec": spec,
+        });
+        serde_json::from_value(object).expect("a guard takes everything that has metadata")
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out_and_forgotten() {
+        use watcher::Event;
+        let good = || guarded(&json!({ "source": {} }));
+        let bad = || guarded(&json!({ "source": 7 }));
+        assert!(matches!(readable(Event::Apply(good())), Some(Event::Apply(_))));
+        assert!(readable(Event::InitApply(bad())).is_none());
+        let Some(Event::Delete(gone)) = readable(Event::Apply(bad())) else { panic!("what was known goes") };
+        assert_eq!(
+            (gone.metadata.namespace.as_deref(), gone.metadata.name.as_deref()),
+            (Some("n"), Some("s"))
+        );
+        assert!(matches!(readable(Event::Delete(bad())), Some(Event::Delete(_))));
+    }
 }

@@ -9,6 +9,9 @@ use stage::Rhythm;
 
 use crate::place::{TEAM, TEMPLATE, eventually, stage_with, user, with_pool};
 
+/// What the policy promises: interval + readyTimeout.
+const WINDOW: SignedDuration = SignedDuration::from_secs(10 + 3600);
+
 #[tokio::test]
 async fn a_dead_nodes_sandbox_comes_back_with_its_files() {
     let stage = stage_with("acceptance", with_pool(2)).await;
@@ -27,21 +30,22 @@ async fn a_dead_nodes_sandbox_comes_back_with_its_files() {
     let written = Timestamp::now();
     let before = volume.tree().unwrap();
 
-    let point = eventually("a recovery point of what was written", || async {
+    let (point, taken) = eventually("a recovery point of what was written", || async {
         let points = stage.points(TEAM).await?.ours().of(&claim).ready();
-        let cut_after = |point: &&agenttier_backup::csi::VolumeSnapshot| {
-            let cut = point.status.as_ref().and_then(|status| status.creation_time.clone());
-            cut.is_some_and(|cut| cut.0 > written)
-        };
-        Ok(points.0.iter().find(cut_after).map(ResourceExt::name_any))
+        let cut_after = points.0.iter().find_map(|point| {
+            let cut = point.status.as_ref()?.creation_time.as_ref()?.0;
+            (cut > written).then(|| (point.name_any(), cut))
+        });
+        Ok(cut_after)
     })
     .await;
 
     let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
     let pod = running.data["status"]["podName"].as_str().unwrap().to_owned();
     let node = pods.get(&pod).await.unwrap().spec.and_then(|spec| spec.node_name).unwrap();
-    stage.cluster.kill_node(&node).await.unwrap();
     let killed = Timestamp::now();
+    assert!(taken < killed && killed.duration_since(taken) < WINDOW, "from within the window");
+    stage.cluster.kill_node(&node).await.unwrap();
     eventually("the pod is stuck in Terminating on its dead node", || async {
         let pod = pods.get(&pod).await?;
         Ok(pod.metadata.deletion_timestamp.map(drop))
@@ -51,19 +55,14 @@ async fn a_dead_nodes_sandbox_comes_back_with_its_files() {
     assert_eq!(stuck.data["status"]["podName"], pod, "AgentTier believes that it runs");
 
     let restored = stage
-        .run(&["restore", "s1", "-n", TEAM, "--as", "s1-back", "-o", "json"])
+        .run(&["restore", "s1", "-n", TEAM, "--from", &point, "--as", "s1-back", "-o", "json"])
         .await
         .unwrap()
         .json()
         .unwrap();
     assert_eq!(restored["phase"], "Running");
     assert_eq!(restored["claim"], "s1-back-workspace");
-    let taken: Timestamp = restored["takenAt"].as_str().unwrap().parse().unwrap();
-    assert!(taken > written, "the point {point} or a later one");
-    assert!(
-        killed.duration_since(taken) < SignedDuration::from_secs(60),
-        "from within the window: taken {taken}, node killed {killed}"
-    );
+    assert_eq!(restored["recoveryPoint"], point.as_str());
 
     let back = user.wait_phase("s1-back", Phase::Running).await.unwrap();
     assert_eq!(back.data["status"]["pvcName"], "s1-back-workspace", "not a pool volume");

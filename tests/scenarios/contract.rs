@@ -115,6 +115,7 @@ fn every_field_that_we_name_is_in_the_crd() {
 #[test]
 fn nulls_and_absence_are_no_error() {
     for value in [
+        json!({ "metadata": { "name": "s" } }),
         json!({ "metadata": { "name": "s" }, "spec": {} }),
         json!({ "metadata": { "name": "s" }, "spec": { "templateRef": null, "storage": null }, "status": null }),
         json!({ "metadata": { "name": "s" }, "spec": {}, "status": { "phase": null, "pvcName": "" } }),

@@ -6,6 +6,7 @@ mod chart;
 mod claims;
 mod contract;
 mod crd;
+mod orders;
 mod place;
 mod pruning;
 mod restarts;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use agenttier_backup::api::BackupPolicy;
 use agenttier_backup::csi::{SnapshotSource, VolumeSnapshot, VolumeSnapshotSpec};
 use agenttier_backup_plan::marks;
 use double::{NewSandbox, Phase};
@@ -9,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
-use stage::{Rhythm, Stage};
+use stage::{Points, Rhythm, Stage};
+use testbed::{Code, Fault};
 
 use crate::place::{TEAM, TEMPLATE, eventually, stage, user};
 
@@ -74,8 +76,23 @@ async fn takes_only_what_we_made_and_never_the_last() {
     let now = stage.points(TEAM).await.unwrap().names();
     assert!(kept.is_subset(&now), "gone: {:?}", kept.difference(&now));
 
-    // Suspended, nothing is made any more and nothing goes, however old it gets.
-    let policies: Api<agenttier_backup::api::BackupPolicy> = Api::all(stage.client.clone());
+    // From now on no snapshot gets ready. The older ones go with time; the newest stays, however old it gets.
+    stage.cluster.driver().faults(&[Fault::fail("CreateSnapshot", Code::Internal, "out of order")]).unwrap();
+    let last = eventually("one ready point is left", || async {
+        let ready = scheduled_points(&stage, &kept).await?.ready();
+        Ok((ready.count() == 1).then(|| ready.0[0].clone()))
+    })
+    .await;
+    eventually("it is twice as old as its policy allows", || async {
+        let age = Timestamp::now().duration_since(last.creation_timestamp().unwrap().0);
+        Ok((age > SignedDuration::from_secs(30)).then_some(()))
+    })
+    .await;
+    let ready = scheduled_points(&stage, &kept).await.unwrap().ready().names();
+    assert_eq!(ready, BTreeSet::from([last.name_any()]), "the last good copy");
+
+    // Suspended: newer ones get ready, and yet it is not pruned.
+    let policies: Api<BackupPolicy> = Api::all(stage.client.clone());
     let patch = json!({ "spec": { "suspend": true } });
     policies.patch("stage", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     eventually("the policy says that it is suspended", || async {
@@ -84,20 +101,25 @@ async fn takes_only_what_we_made_and_never_the_last() {
     })
     .await;
     let suspended = stage.points(TEAM).await.unwrap().names();
-    let at = Timestamp::now();
-    eventually("every scheduled point is past its age", || async {
-        Ok((Timestamp::now().duration_since(at) > SignedDuration::from_secs(16)).then_some(()))
+    stage.cluster.driver().faults(&[]).unwrap();
+    eventually("a newer point gets ready", || async {
+        Ok((scheduled_points(&stage, &kept).await?.ready().count() > 1).then_some(()))
     })
     .await;
-    assert_eq!(stage.points(TEAM).await.unwrap().names(), suspended);
     let plan = stage.run(&["plan", "-o", "json"]).await.unwrap().json().unwrap();
     assert_eq!(plan["actions"], json!([]));
     let reasons = plan["volumes"].as_array().unwrap().iter().map(|volume| &volume["protection"]["reason"]);
     assert!(reasons.clone().count() > 0 && reasons.clone().all(|reason| reason == "PolicySuspended"));
+    assert_eq!(stage.points(TEAM).await.unwrap().names(), suspended, "nothing came, nothing went");
 }
 
 /// The points of `s1` that the controller has made itself.
-async fn scheduled(stage: &Stage, by_hand: &BTreeSet<String>) -> anyhow::Result<Vec<String>> {
-    let ours = stage.points(TEAM).await?.ours().of("s1-workspace").names();
-    Ok(ours.difference(by_hand).cloned().collect())
+async fn scheduled_points(stage: &Stage, by_hand: &BTreeSet<String>) -> anyhow::Result<Points> {
+    let ours = stage.points(TEAM).await?.ours().of("s1-workspace");
+    Ok(Points(ours.0.into_iter().filter(|point| !by_hand.contains(&point.name_any())).collect()))
+}
+
+/// Their names.
+async fn scheduled(stage: &Stage, by_hand: &BTreeSet<String>) -> anyhow::Result<BTreeSet<String>> {
+    Ok(scheduled_points(stage, by_hand).await?.names())
 }

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agenttier_backup::csi::VolumeSnapshot;
-use agenttier_backup::observe::marks_of;
-use agenttier_backup_plan::{Ownership, marks};
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use kube::api::ListParams;
@@ -28,10 +26,14 @@ impl Stage {
 }
 
 impl Points {
-    /// Those that the product made.
+    /// Those that say they are the product's. The marks are written out: the product's own word for what is
+    /// its own proves nothing here.
     #[must_use]
     pub fn ours(&self) -> Self {
-        let ours = |point: &&VolumeSnapshot| matches!(marks_of(point), Ownership::Ours { .. });
+        let ours = |point: &&VolumeSnapshot| {
+            point.labels().get("app.kubernetes.io/managed-by").is_some_and(|by| by == "agenttier-backup")
+                && point.annotations().contains_key("backup.agenttier.io/volume-uid")
+        };
         Self(self.0.iter().filter(ours).cloned().collect())
     }
 
@@ -78,7 +80,7 @@ impl Points {
         let mut seen: BTreeMap<(String, String), String> = BTreeMap::new();
         for point in &self.0 {
             let mark = |key: &str| point.annotations().get(key).cloned().unwrap_or_default();
-            let slot = (mark(marks::VOLUME_UID), mark(marks::SLOT));
+            let slot = (mark("backup.agenttier.io/volume-uid"), mark("backup.agenttier.io/slot"));
             if let Some(other) = seen.insert(slot, point.name_any()) {
                 ensure!(false, "{other} and {} are of one volume and one slot", point.name_any());
             }

@@ -1,0 +1,90 @@
+//! Orders that were planned from something that is no longer so.
+
+use agenttier_backup::act::{Executor, Failure};
+use agenttier_backup_plan::{
+    Action, Interval, Keeper, Prune, Slots, TakeSnapshot, VolumeId, VolumeUid, snapshot_name,
+};
+use double::{NewSandbox, Phase};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use kube::api::{DynamicObject, PostParams};
+use serde_json::json;
+use stage::Rhythm;
+use testbed::STORAGE_CLASS;
+use tokio_util::sync::CancellationToken;
+
+use crate::place::{TEAM, TEMPLATE, claims, eventually, stage, user, workspace};
+
+fn take(uid: &str) -> Action {
+    let volume = VolumeId { namespace: TEAM.into(), claim: "w".into(), uid: VolumeUid::new(uid) };
+    let interval = Interval::new(SignedDuration::from_hours(6)).unwrap();
+    let slot = Slots::of(&volume.uid, interval).at(Timestamp::now());
+    Action::TakeSnapshot(TakeSnapshot {
+        name: snapshot_name(&volume.claim, slot, 0),
+        volume,
+        slot,
+        class: None,
+        sandbox: None,
+        exposed_since: Timestamp::now(),
+    })
+}
+
+/// A claim that was deleted and made again under its name is another volume; a point that has changed since is
+/// not the one that was judged; a keeper that is gone keeps nothing.
+#[tokio::test]
+async fn stale_orders_are_not_carried_out() {
+    let stage = stage("stale-orders").await;
+    workspace(&stage, "w", STORAGE_CLASS).await;
+    let uid = claims(&stage).get("w").await.unwrap().uid().unwrap();
+    let executor = Executor::new(stage.client.clone(), 1);
+    let run = |action| {
+        let executor = executor.clone();
+        async move { executor.run(vec![action], &CancellationToken::new()).await.remove(0).result }
+    };
+
+    assert!(matches!(run(take("of-an-earlier-claim")).await, Err(Failure::Changed)));
+    assert_eq!(stage.points(TEAM).await.unwrap().count(), 0, "not one with a wrong UID");
+    run(take(&uid)).await.unwrap();
+    run(take(&uid)).await.expect("the same order again finds its work done");
+    let point =
+        eventually("it is ready", || async { Ok(stage.points(TEAM).await?.ready().0.into_iter().next()) })
+            .await;
+    assert_eq!(stage.points(TEAM).await.unwrap().count(), 1);
+
+    let prune = |version: &str, keeper: &str| {
+        Action::Prune(Prune {
+            volume: VolumeId { namespace: TEAM.into(), claim: "w".into(), uid: VolumeUid::new(&uid) },
+            name: point.name_any(),
+            uid: point.uid().unwrap(),
+            version: version.to_owned(),
+            keeper: Keeper { name: point.name_any(), uid: keeper.to_owned() },
+        })
+    };
+    let itself = point.uid().unwrap();
+    assert!(matches!(run(prune("1", &itself)).await, Err(Failure::Changed)), "another resourceVersion");
+    let live = point.resource_version().unwrap();
+    assert!(matches!(run(prune(&live, "gone")).await, Err(Failure::KeeperUnfit { .. })));
+    assert_eq!(stage.points(TEAM).await.unwrap().count(), 1, "still there");
+}
+
+/// AgentTier's CRD lets a Sandbox have no spec. Such a one stops neither the controller nor the commands.
+#[tokio::test]
+async fn a_sandbox_without_a_spec_stops_nothing() {
+    let stage = stage("bare-sandbox").await;
+    let user = user(&stage);
+    let bare: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "agenttier.io/v1alpha1", "kind": "Sandbox", "metadata": { "name": "bare" },
+    }))
+    .unwrap();
+    user.sandboxes().create(&PostParams::default(), &bare).await.unwrap();
+    user.create(NewSandbox::named("s1").cluster_template(TEMPLATE)).await.unwrap();
+    user.wait_phase("s1", Phase::Running).await.unwrap();
+    stage.policy(Rhythm { interval: "1d", max_age: "7d", keep_last: 1 }).await.unwrap();
+    stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
+    eventually("s1 is backed up", || async {
+        Ok((stage.points(TEAM).await?.ours().of("s1-workspace").ready().count() == 1).then_some(()))
+    })
+    .await;
+    let list = stage.run(&["list", "-o", "json"]).await.unwrap().json().unwrap();
+    assert!(list.as_array().is_some_and(|points| !points.is_empty()), "{list}");
+}
