@@ -14,6 +14,7 @@
 mod admission;
 mod decide;
 mod hash;
+mod lease;
 pub mod marks;
 mod name;
 mod ownership;
@@ -29,6 +30,7 @@ pub mod workspace;
 
 pub use admission::{Admission, HeldBack, Limits, admit};
 pub use decide::decide;
+pub use lease::{LeaseStep, LeaseTimes, Record, Seen, Uptime, lease_step};
 pub use name::{LONGEST_NAME, claim_label, snapshot_name};
 pub use ownership::{Foreign, Ownership, ownership};
 pub use pacing::{Pacer, Rate};
