@@ -34,11 +34,15 @@ struct Owner {
 }
 
 impl Owner {
-    fn start(command: &mut Command) -> Self {
+    fn start(command: &Command) -> Self {
         let temporary = tempfile::tempdir().unwrap();
+        // A shell lets what it runs in the background ignore SIGINT, and children inherit that.
+        let mut plain = Command::new("env");
+        plain.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
+        plain.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         // A file, because a pipe that nobody reads would stop it.
         let output = NamedTempFile::new().unwrap();
-        let process = command
+        let process = plain
             .env("TMPDIR", temporary.path())
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
@@ -93,7 +97,17 @@ impl Owner {
 
     /// Waits for its end, and until nothing is left of it. Gives its outputs.
     fn goes_without_a_trace(mut self, when: &str) -> (ExitStatus, String) {
-        let status = self.process.wait().unwrap();
+        let deadline = Instant::now() + LIMIT;
+        let status = loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.process.kill().unwrap();
+                panic!("{when}: it does not end: {}", self.output());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
         let deadline = Instant::now() + LIMIT;
         loop {
             let folders = std::fs::read_dir(self.temporary.path())
