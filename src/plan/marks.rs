@@ -45,3 +45,9 @@ pub const PINNED: &str = "backup.agenttier.io/pinned";
 pub const RESTORED_FROM: &str = "backup.agenttier.io/restored-from";
 /// On what a restore made: UID of that VolumeSnapshot.
 pub const RESTORED_FROM_UID: &str = "backup.agenttier.io/restored-from-uid";
+/// On what a restore made: the moment that the data is from (RFC 3339).
+pub const RESTORED_DATA_OF: &str = "backup.agenttier.io/restored-data-of";
+/// On what a restore made: the Sandbox whose spec was taken over.
+pub const RESTORED_SANDBOX: &str = "backup.agenttier.io/restored-sandbox";
+/// On what a restore made: UID of that Sandbox.
+pub const RESTORED_SANDBOX_UID: &str = "backup.agenttier.io/restored-sandbox-uid";

@@ -8,9 +8,13 @@
 //!
 //! [`next_step`] keeps no state: it may be asked again after any interruption.
 
+mod choice;
+
 use std::fmt;
 
 use serde::Serialize;
+
+pub use choice::{Candidate, Choice, Wanted, choose};
 
 /// What exists of a restore, as last read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
