@@ -10,12 +10,25 @@ use kube::{Client, Config};
 /// A call that got no answer after this long has failed; it may still have been carried out.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
 
+/// What a client is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Calls that are answered: one that hears nothing for [`CALL_DEADLINE`] fails.
+    Calls,
+    /// Watches too, which may be silent for long: calls are given their deadline where they are made.
+    Watches,
+}
+
 /// Connects as the given kubeconfig says, else as `KUBECONFIG`, `~/.kube/config` or the pod's
 /// ServiceAccount say.
 ///
 /// # Errors
 /// When no configuration is found or it cannot be read.
-pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<Client> {
+pub async fn connect(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+    purpose: Purpose,
+) -> anyhow::Result<Client> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let mut config = if let Some(path) = kubeconfig {
         let kubeconfig = Kubeconfig::read_from(path)
@@ -34,5 +47,8 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow
     // pass, which looks at what exists first.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
+    config.read_timeout = (purpose == Purpose::Calls).then_some(CALL_DEADLINE);
+    // A connection that has been idle for a while has not been silent for that while.
+    config.reset_reader_on_write = true;
     Client::try_from(config).context("cannot build a Kubernetes client")
 }

@@ -4,8 +4,10 @@
 //! wires them together. [`restore`] turns a recovery point back into a live Sandbox.
 
 pub mod act;
+mod age;
 pub mod agenttier;
 pub mod api;
+pub mod api_error;
 pub mod cli;
 pub mod client;
 pub mod controller;

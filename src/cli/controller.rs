@@ -10,8 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::Cluster;
+use crate::client::Purpose;
 use crate::controller::{Settings, run};
 
+/// Runs the controller, as the chart's Deployment does.
+///
+/// It takes snapshots of workspace volumes and prunes them, as BackupPolicy objects say, until it is told to stop.
 #[derive(Debug, Args)]
 pub(super) struct Controller {
     /// Where /healthz and /readyz are served
@@ -62,7 +66,7 @@ impl Controller {
             floor_per_minute: self.snapshots_per_minute_at_least,
             calls_at_once: self.calls_at_once.into(),
         };
-        run(cluster.client().await?, settings, stop).await
+        run(cluster.client_for(Purpose::Watches).await?, settings, stop).await
     }
 
     fn start_log(&self) -> anyhow::Result<()> {

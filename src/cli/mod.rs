@@ -9,10 +9,11 @@ mod restore;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use kube::Client;
 
-use crate::client::connect;
+use crate::api_error::sentence;
+use crate::client::{Purpose, connect};
 
 /// Makes every AgentTier sandbox workspace recoverable.
 ///
@@ -28,15 +29,12 @@ struct Cli {
     command: Command,
 }
 
+// What a command says of itself stands at its own type; here it would hide that.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the controller (what the chart's Deployment does)
     Controller(controller::Controller),
-    /// Show what the controller would do now, what is kept, and why
     Plan(plan::Plan),
-    /// List the recovery points
     List(list::List),
-    /// Restore a sandbox's workspace from a recovery point into a new sandbox
     Restore(restore::Restore),
 }
 
@@ -66,8 +64,32 @@ impl Scope {
 }
 
 impl Cluster {
+    /// A client for commands that look, act and leave.
     async fn client(&self) -> anyhow::Result<Client> {
-        connect(self.kubeconfig.as_deref(), self.context.as_deref()).await
+        self.client_for(Purpose::Calls).await
+    }
+
+    async fn client_for(&self, purpose: Purpose) -> anyhow::Result<Client> {
+        connect(self.kubeconfig.as_deref(), self.context.as_deref(), purpose).await
+    }
+
+    /// How a command line begins that is to reach the same cluster, up to the subcommand.
+    fn program(&self) -> String {
+        let kubeconfig = self.kubeconfig.as_ref().map(|path| ("kubeconfig", path.display().to_string()));
+        let context = self.context.as_ref().map(|context| ("context", context.clone()));
+        let choice = kubeconfig.into_iter().chain(context);
+        let choice = choice.map(|(name, value)| format!(" --{name} {}", quoted(&value)));
+        Cli::command().get_name().to_owned() + &choice.collect::<String>()
+    }
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
@@ -83,20 +105,69 @@ pub async fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             ExitCode::FAILURE
         }
     }
 }
 
+/// An error with its causes, down to the API server's word.
+fn told(error: &anyhow::Error) -> String {
+    let mut told: Vec<String> = vec![];
+    for cause in error.chain() {
+        let (text, is_last) = match cause.downcast_ref::<kube::Error>() {
+            Some(error) => (sentence(error), true),
+            None => (cause.to_string(), false),
+        };
+        // Some errors repeat their cause in their own text.
+        if !told.last().is_some_and(|outer| outer.contains(&text)) {
+            told.push(text);
+        }
+        if is_last {
+            break;
+        }
+    }
+    told.join(": ")
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use anyhow::Context as _;
+    use kube::core::Status;
 
     use super::*;
 
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Every command teaches what its own documentation says, and the list of commands has a line of each.
+    #[test]
+    fn help_teaches() {
+        let mut cli = Cli::command();
+        for (command, taught) in [
+            ("plan", "nothing is\nchanged"),
+            ("list", "newest first"),
+            ("restore", "Examples:\n  agenttier-backup restore s1 -n team-a\n"),
+            ("controller", "BackupPolicy"),
+        ] {
+            let command = cli.find_subcommand_mut(command).expect("a subcommand");
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            let unwrapped = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let help = command.render_long_help().to_string();
+            assert!(unwrapped(&help).contains(&unwrapped(taught)), "{help}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_once_and_in_the_api_servers_words() {
+        let status = Status::failure("pods \"p\" is forbidden", "Forbidden").with_code(403);
+        let refused = || kube::Error::Api(Box::new(status.clone()));
+        let error = Err::<(), _>(refused()).context("cannot list pods").expect_err("an error");
+        assert_eq!(told(&error), "cannot list pods: pods \"p\" is forbidden");
+        let repeating = anyhow::Error::new(refused()).context("pods \"p\" is forbidden (403)");
+        assert_eq!(told(&repeating), "pods \"p\" is forbidden (403)");
+        assert_eq!(told(&anyhow::anyhow!("inner").context("outer")), "outer: inner");
     }
 }

@@ -2,8 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
-use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+
+pub(super) use crate::age::age;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -46,34 +47,4 @@ pub(super) fn table(columns: &[&str]) -> Table {
         column.set_padding((0, 3));
     }
     table
-}
-
-/// An age as kubectl writes it: `42s`, `17m`, `5h`, `3d`.
-pub(super) fn age(now: Timestamp, then: Timestamp) -> String {
-    span(now.duration_since(then))
-}
-
-/// A length of time in its largest unit that gives at least two of it.
-pub(super) fn span(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_short() {
-        for (seconds, text) in
-            [(-5, "0s"), (119, "119s"), (120, "2m"), (7_199, "119m"), (7_200, "2h"), (200_000, "2d")]
-        {
-            assert_eq!(span(SignedDuration::from_secs(seconds)), text);
-        }
-    }
 }

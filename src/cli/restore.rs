@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Cluster;
 use super::output::{Format, Output};
-use crate::restore::{Restore as Run, Restored};
+use crate::restore::{Order, Progress, Restored, restore};
 
 /// Restores a sandbox's workspace from a recovery point into a new sandbox beside it.
 ///
@@ -18,25 +18,29 @@ use crate::restore::{Restore as Run, Restored};
 ///
 /// Examples:
 ///   agenttier-backup restore s1 -n team-a
+///   agenttier-backup restore s1 -n team-a --start stopped -o json
 ///   agenttier-backup restore s1 -n team-a --as s1-yesterday --from s1-workspace-backup-1760000000
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Restore {
     /// The sandbox to restore
     sandbox: String,
-    /// Its namespace
-    #[arg(short, long, default_value = "default", value_name = "NAME")]
-    namespace: String,
+    /// Its namespace [default: the context's]
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
     /// The recovery point (a VolumeSnapshot) [default: the newest ready one]
     #[arg(long, value_name = "SNAPSHOT")]
     from: Option<String>,
+    /// Take a recovery point of another sandbox's volume, under the spec of SANDBOX
+    #[arg(long, requires = "from")]
+    from_other: bool,
     /// Name of the new sandbox [default: <SANDBOX>-restored]
     #[arg(long = "as", value_name = "NAME")]
     target: Option<String>,
     /// Whether the new sandbox is to run
     #[arg(long, value_enum, default_value = "running", value_name = "STATE")]
     start: StartArg,
-    /// Give up waiting after so many seconds; the same command goes on later
+    /// Give up after so many seconds; the same command goes on later
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     timeout: u64,
     #[command(flatten)]
@@ -53,24 +57,25 @@ enum StartArg {
 
 impl Restore {
     pub(super) async fn run(self, cluster: &Cluster) -> anyhow::Result<()> {
+        // A name that cannot be is said before anybody is asked.
+        let target = self.target.unwrap_or_else(|| format!("{}-restored", self.sandbox)).parse()?;
         let client = cluster.client().await?;
-        let target = self.target.unwrap_or_else(|| format!("{}-restored", self.sandbox));
-        let start = match self.start {
-            StartArg::Running => Start::Running,
-            StartArg::Stopped => Start::Stopped,
+        let order = Order {
+            namespace: self.namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
+            sandbox: self.sandbox,
+            from: self.from,
+            from_other: self.from_other,
+            target,
+            start: match self.start {
+                StartArg::Running => Start::Running,
+                StartArg::Stopped => Start::Stopped,
+            },
+            program: cluster.program(),
         };
-        let from = self.from.as_deref();
-        let restore = Run::prepare(&client, &self.namespace, &self.sandbox, from, &target, start).await?;
-        let progress = Progress::start(self.output.output == Format::Table);
-        progress.say(&format!(
-            "{}/{target} from {}, data of {}",
-            self.namespace,
-            restore.point.snapshot.metadata.name.as_deref().unwrap_or_default(),
-            restore.point.taken_at
-        ));
+        let screen = Screen::start(self.output.output == Format::Table);
         let limit = Duration::from_secs(self.timeout);
-        let result = restore.run(&client, limit, |step| progress.step(step)).await;
-        progress.finish();
+        let result = restore(&client, order, limit, |progress| screen.show(&progress)).await;
+        screen.finish();
         self.output.print(&result?, print)
     }
 }
@@ -83,11 +88,11 @@ fn print(restored: &Restored) {
 }
 
 /// A spinner on a terminal, lines elsewhere, nothing beside JSON and YAML.
-struct Progress {
+struct Screen {
     bar: Option<ProgressBar>,
 }
 
-impl Progress {
+impl Screen {
     fn start(wanted: bool) -> Self {
         let bar = wanted.then(|| {
             let bar = ProgressBar::new_spinner();
@@ -105,6 +110,18 @@ impl Progress {
             Some(bar) if bar.is_hidden() => eprintln!("{line}"),
             Some(bar) => bar.println(line),
             None => {}
+        }
+    }
+
+    fn show(&self, progress: &Progress<'_>) {
+        match progress {
+            Progress::Prepared(restore) => {
+                let (order, origin) = (&restore.order, &restore.origin);
+                let target = format!("{}/{}", order.namespace, order.target);
+                self.say(&format!("{target} from {}, data of {}", origin.point, origin.taken_at));
+            }
+            Progress::Step(step) => self.step(step),
+            Progress::Trouble(trouble) => self.say(&format!("  {trouble}; trying again")),
         }
     }
 

@@ -3,13 +3,21 @@
 //! What comes next is the planner's [`next_step`](agenttier_backup_plan::restore::next_step); here it is
 //! fed with what exists, and done.
 
+mod error;
 mod look;
 mod order;
+mod origin;
 mod perform;
 mod point;
+mod quantity;
+mod rehearsal;
 mod render;
 mod run;
+mod size;
+mod target;
 
-pub use order::Restore;
-pub use point::{Point, PointError, resolve};
-pub use run::{RestoreError, Restored};
+pub use error::{Leftover, Offer, RestoreError};
+pub use order::{Order, Restore};
+pub use origin::Origin;
+pub use run::{Progress, Restored, restore};
+pub use target::{Target, TargetError};

@@ -2,55 +2,54 @@
 
 use std::collections::BTreeMap;
 
-use agenttier_backup_plan::marks;
+use agenttier_backup_plan::{claim_label, marks};
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, TypedLocalObjectReference, VolumeResourceRequirements,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::api::{PatchParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
-use crate::agenttier::{CLONED_FROM_SNAPSHOT_LABEL, SANDBOX_LABEL, Sandbox, Storage, workspace_claim};
+use super::order::Restore;
+use super::size::size;
+use crate::agenttier::{CLONED_FROM_SNAPSHOT_LABEL, SANDBOX_LABEL, Sandbox, Storage};
+use crate::api::FIELD_MANAGER;
 use crate::csi::{GROUP, VolumeSnapshot};
-
-/// AgentTier's size for a workspace whose Sandbox names none.
-const DEFAULT_SIZE: &str = "10Gi";
 
 /// The claim `<target>-workspace`, made from the recovery point.
 ///
 /// `like` is the claim that the recovery point was taken of, where it still exists: its class and access
 /// modes are taken over. Otherwise the Sandbox's storage says.
 pub(super) fn claim(
-    target: &str,
+    restore: &Restore,
     snapshot: &VolumeSnapshot,
     source: &Sandbox,
     like: Option<&PersistentVolumeClaim>,
 ) -> PersistentVolumeClaim {
+    let target = &restore.order.target;
     let storage = source.spec.storage.clone().unwrap_or_default();
-    let like = like.and_then(|claim| claim.spec.as_ref());
-    let modes = like.and_then(|spec| spec.access_modes.clone());
+    let as_was = like.and_then(|claim| claim.spec.as_ref());
+    let modes = as_was.and_then(|spec| spec.access_modes.clone());
     let class =
-        like.and_then(|spec| spec.storage_class_name.clone()).or_else(|| storage.storage_class.clone());
-    let request = like.and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage").cloned());
+        as_was.and_then(|spec| spec.storage_class_name.clone()).or_else(|| storage.storage_class.clone());
     PersistentVolumeClaim {
         metadata: ObjectMeta {
-            name: Some(workspace_claim(target)),
+            name: Some(target.claim()),
             namespace: snapshot.namespace(),
             labels: Some(BTreeMap::from([
-                (SANDBOX_LABEL.to_owned(), target.to_owned()),
+                (SANDBOX_LABEL.to_owned(), target.to_string()),
                 (marks::MANAGED.to_owned(), "true".to_owned()),
-                (CLONED_FROM_SNAPSHOT_LABEL.to_owned(), snapshot.name_any()),
+                (CLONED_FROM_SNAPSHOT_LABEL.to_owned(), claim_label(&snapshot.name_any())),
             ])),
-            annotations: Some(origin(snapshot)),
+            annotations: Some(restore.origin.annotations()),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(modes.unwrap_or_else(|| vec![access_mode(&storage).to_owned()])),
             storage_class_name: class,
             resources: Some(VolumeResourceRequirements {
-                requests: Some(BTreeMap::from([("storage".to_owned(), size(snapshot, request, &storage))])),
+                requests: Some(BTreeMap::from([("storage".to_owned(), size(snapshot, like, &storage))])),
                 ..VolumeResourceRequirements::default()
             }),
             data_source: Some(TypedLocalObjectReference {
@@ -65,12 +64,12 @@ pub(super) fn claim(
 }
 
 /// The target Sandbox: the source's spec, made from the recovery point.
-pub(super) fn sandbox(target: &str, snapshot: &VolumeSnapshot, source: &Sandbox) -> Sandbox {
-    let mut sandbox = Sandbox::new(target, source.spec.clone());
-    sandbox.spec.clone_from_snapshot = Some(snapshot.name_any());
-    sandbox.metadata.namespace = snapshot.namespace();
+pub(super) fn sandbox(restore: &Restore, source: &Sandbox) -> Sandbox {
+    let mut sandbox = Sandbox::new(restore.order.target.as_str(), source.spec.clone());
+    sandbox.spec.clone_from_snapshot = Some(restore.origin.point.clone());
+    sandbox.metadata.namespace = Some(restore.order.namespace.clone());
     sandbox.metadata.labels.clone_from(&source.metadata.labels);
-    sandbox.metadata.annotations = Some(origin(snapshot));
+    sandbox.metadata.annotations = Some(restore.origin.annotations());
     sandbox
 }
 
@@ -86,29 +85,16 @@ pub(super) fn owner(sandbox: &Sandbox) -> OwnerReference {
     }
 }
 
-/// The annotations by which a restore knows again what it made.
-fn origin(snapshot: &VolumeSnapshot) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (marks::RESTORED_FROM.to_owned(), snapshot.name_any()),
-        (marks::RESTORED_FROM_UID.to_owned(), snapshot.uid().unwrap_or_default()),
-    ])
+/// How objects are created in our name.
+pub(super) fn post() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }
+}
+
+/// How objects are changed in our name.
+pub(super) fn patch() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }
 
 fn access_mode(storage: &Storage) -> &'static str {
     if storage.shared == Some(true) { "ReadWriteMany" } else { "ReadWriteOnce" }
-}
-
-/// The snapshot's own size: the provisioner refuses less (external-provisioner, "requested volume size is
-/// less than the size of the source snapshot"). Else what the volume or the Sandbox asked for.
-fn size(snapshot: &VolumeSnapshot, request: Option<Quantity>, storage: &Storage) -> Quantity {
-    let restore_size = snapshot.status.as_ref().and_then(|status| status.restore_size.clone());
-    let asked = storage.size.as_ref().map(|size| match size {
-        IntOrString::Int(bytes) => Quantity(bytes.to_string()),
-        IntOrString::String(text) => Quantity(text.clone()),
-    });
-    restore_size
-        .filter(|size| size.0 != "0")
-        .or(request)
-        .or(asked)
-        .unwrap_or_else(|| Quantity(DEFAULT_SIZE.to_owned()))
 }

@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
-use agenttier_backup_plan::restore::{Refusal, Step, next_step};
+use agenttier_backup_plan::restore::{Step, next_step};
 use jiff::Timestamp;
-use kube::{Client, ResourceExt};
+use kube::Client;
+use tokio::time::Instant;
 
-use super::look::look;
-use super::order::Restore;
+use super::error::{Leftover, RestoreError};
+use super::look::{Found, Looker};
+use super::order::{Order, Restore};
 use super::perform::perform;
+use super::rehearsal::Refused;
 use crate::agenttier::Sandbox;
+use crate::api_error::{is_forbidden, is_passing, sentence};
 
 /// How often to look while something else is at work.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// How long to wait at most before the API server is tried again.
+const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 
 /// A restore that has ended well.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -22,6 +28,8 @@ pub struct Restored {
     pub namespace: String,
     /// The Sandbox.
     pub sandbox: String,
+    /// The Sandbox whose spec it has.
+    pub source: String,
     /// Its workspace claim.
     pub claim: String,
     /// The recovery point that it was made from.
@@ -34,83 +42,175 @@ pub struct Restored {
     pub seconds: f64,
 }
 
-/// Why a restore has not ended well.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// It cannot go on.
-    #[error("cannot restore: {0}")]
-    Refused(Refusal),
-    /// The API server said no.
-    #[error("the API server refuses to {doing}")]
-    Api {
-        /// What was being done.
-        doing: &'static str,
-        /// What it said.
-        source: kube::Error,
-    },
-    /// It took too long; the same command goes on where it stopped.
-    #[error("not finished after {} s, while waiting to {doing}; run the same command to go on", .after.as_secs())]
-    TimedOut {
-        /// What was being done.
-        doing: &'static str,
-        /// How long it has tried.
-        after: Duration,
-    },
+/// What a restore tells while it goes on.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// It is known what is made of what.
+    Prepared(&'a Restore),
+    /// It comes to this step.
+    Step(&'a Step),
+    /// The API server cannot be asked for the moment.
+    Trouble(&'a str),
+}
+
+/// An API server that comes back refuses everybody until it has read who may do what. So long it is not believed.
+const RIGHTS_ARE_READ_WITHIN: Duration = Duration::from_secs(15);
+
+/// Where a restore stands, for whoever has to end it.
+#[derive(Debug, Default)]
+struct Standing {
+    step: Option<Step>,
+    /// What the API server says, or the way to it, as long as it cannot be asked.
+    trouble: Option<String>,
+    /// When it last could not be reached.
+    away: Option<Instant>,
+}
+
+/// Restores, until it is done or `limit` has passed. `tell` hears what happens before it does.
+///
+/// Trouble with the API server that may pass is waited out once something may have been made. It may be run
+/// again: it goes on where it was.
+///
+/// # Errors
+/// When it cannot go on, or has not come to its end in time.
+pub async fn restore(
+    client: &Client,
+    order: Order,
+    limit: Duration,
+    mut tell: impl FnMut(Progress<'_>),
+) -> Result<Restored, RestoreError> {
+    let begun = Instant::now();
+    let mut standing = Standing::default();
+    let command = order.command(&order.sandbox);
+    let all_of_it = Box::pin(async {
+        let restore = order.prepare(client).await?;
+        tell(Progress::Prepared(&restore));
+        let found = restore.bring_about(client, &mut standing, &mut tell).await?;
+        Ok(restore.restored(found.sandbox.as_ref(), begun.elapsed()))
+    });
+    tokio::time::timeout(limit, all_of_it).await.unwrap_or_else(|_| {
+        Err(RestoreError::TimedOut {
+            doing: standing.step.as_ref().map_or("see what there is", doing),
+            after: begun.elapsed(),
+            trouble: standing.trouble,
+            command,
+        })
+    })
 }
 
 impl Restore {
-    /// Runs to the end, or until `limit` has passed. `on_step` hears every step before it is done.
-    ///
-    /// # Errors
-    /// When it cannot go on, or has not come to its end in time. It may be run again: it goes on where it was.
-    pub async fn run(
+    /// Goes on until it is done.
+    async fn bring_about(
         &self,
         client: &Client,
-        limit: Duration,
-        mut on_step: impl FnMut(&Step),
-    ) -> Result<Restored, RestoreError> {
-        let begun = tokio::time::Instant::now();
-        let origin = self.snapshot().uid().unwrap_or_default();
-        let claim = self.claim();
-        let mut last: Option<Step> = None;
+        standing: &mut Standing,
+        tell: &mut impl FnMut(Progress<'_>),
+    ) -> Result<Found, RestoreError> {
+        let claim = self.order.target.claim();
+        let mut looker = Looker::new(client, self);
+        let mut pause = LOOK_EVERY;
         loop {
-            let found =
-                look(client, &self.namespace, &self.target, &claim, &self.snapshot().name_any(), &origin)
-                    .await
-                    .map_err(|source| RestoreError::Api { doing: "show what exists", source })?;
-            let step = next_step(&found.sight, &claim, self.start);
-            if last.as_ref() != Some(&step) {
-                on_step(&step);
+            let found = match looker.look().await {
+                Ok(found) => found,
+                Err(error) => {
+                    self.wait_out(("see what there is", error), &Found::default(), standing, tell)?;
+                    pause = sleep(pause).await;
+                    continue;
+                }
+            };
+            let step = next_step(&found.sight, &claim, self.order.start);
+            let again = standing.step.as_ref() == Some(&step);
+            if !again {
+                tell(Progress::Step(&step));
             }
+            standing.step = Some(step.clone());
             match &step {
-                Step::Done => return Ok(self.restored(found.sandbox.as_ref(), begun.elapsed())),
-                Step::Refuse(refusal) => return Err(RestoreError::Refused(refusal.clone())),
-                step => perform(client, self, &found, step)
-                    .await
-                    .map_err(|source| RestoreError::Api { doing: doing(step), source })?,
+                Step::Done => return Ok(found),
+                Step::Refuse(refusal) => {
+                    return Err(RestoreError::Refused {
+                        refusal: refusal.clone(),
+                        left: Box::new(self.left(&found)),
+                    });
+                }
+                Step::CreateClaim | Step::CreateSandbox if self.source.is_none() => {
+                    return Err(RestoreError::no_sandbox(&self.order));
+                }
+                step => {
+                    if let Err(refused) = perform(client, self, &found, step).await {
+                        // What is there by now, where that can be seen.
+                        let found = looker.look().await.unwrap_or(found);
+                        self.wait_out(refused, &found, standing, tell)?;
+                        pause = sleep(pause).await;
+                        continue;
+                    }
+                }
             }
-            if begun.elapsed() > limit {
-                return Err(RestoreError::TimedOut { doing: doing(&step), after: begun.elapsed() });
-            }
+            (standing.trouble, pause) = (None, LOOK_EVERY);
             // The same step again means that something else has to move first.
-            if last.as_ref() == Some(&step) || is_wait(&step) {
+            if again || is_wait(&step) {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            last = Some(step);
+        }
+    }
+
+    /// Says what is in the way if it may pass, and ends the restore if not.
+    fn wait_out(
+        &self,
+        (doing, error): Refused,
+        found: &Found,
+        standing: &mut Standing,
+        tell: &mut impl FnMut(Progress<'_>),
+    ) -> Result<(), RestoreError> {
+        let said = sentence(&error);
+        let passing = is_passing(&error);
+        if passing {
+            standing.away = Some(Instant::now());
+        }
+        let just_back = standing.away.is_some_and(|away| away.elapsed() < RIGHTS_ARE_READ_WITHIN);
+        if !(passing || just_back && is_forbidden(&error)) {
+            return Err(RestoreError::Api {
+                doing: doing.to_owned(),
+                said,
+                left: Box::new(self.left(found)),
+            });
+        }
+        if standing.trouble.as_ref() != Some(&said) {
+            tell(Progress::Trouble(&said));
+            standing.trouble = Some(said);
+        }
+        Ok(())
+    }
+
+    /// What there is of this restore.
+    fn left(&self, found: &Found) -> Leftover {
+        let sandbox = found.sight.sandbox.as_ref().is_some_and(|sandbox| sandbox.ours);
+        let claim = found.sight.claim.is_some_and(|claim| claim.ours && !(sandbox && claim.owned_by_sandbox));
+        Leftover {
+            namespace: self.order.namespace.clone(),
+            claim: claim.then(|| self.order.target.claim()),
+            sandbox: sandbox.then(|| self.order.target.to_string()),
+            command: self.order.command(&self.order.sandbox),
         }
     }
 
     fn restored(&self, sandbox: Option<&Sandbox>, took: Duration) -> Restored {
         Restored {
-            namespace: self.namespace.clone(),
-            sandbox: self.target.clone(),
-            claim: self.claim(),
-            recovery_point: self.snapshot().name_any(),
-            taken_at: self.point.taken_at,
+            namespace: self.order.namespace.clone(),
+            sandbox: self.order.target.to_string(),
+            source: self.origin.sandbox.clone(),
+            claim: self.order.target.claim(),
+            recovery_point: self.origin.point.clone(),
+            taken_at: self.origin.taken_at,
             phase: sandbox.map(|sandbox| sandbox.phase().to_owned()).unwrap_or_default(),
             seconds: took.as_secs_f64(),
         }
     }
+}
+
+/// Sleeps, and says how long to sleep next time.
+async fn sleep(pause: Duration) -> Duration {
+    tokio::time::sleep(pause).await;
+    (pause * 2).min(TRY_AGAIN_WITHIN)
 }
 
 fn is_wait(step: &Step) -> bool {
@@ -118,7 +218,7 @@ fn is_wait(step: &Step) -> bool {
 }
 
 /// A step as a person would say it, after "to".
-fn doing(step: &Step) -> &'static str {
+pub(super) fn doing(step: &Step) -> &'static str {
     match step {
         Step::CreateClaim => "create the volume claim",
         Step::AwaitBound => "see the volume bound",

@@ -1,0 +1,95 @@
+//! What the API server, or the way to it, says went wrong: as a sentence, and as something that passes or not.
+
+use kube::Error;
+
+/// A [`kube::Error`] as one sentence for people, without its causes: they are in it.
+///
+/// kube's own text holds the API server's whole answer, and so does every cause of it.
+#[must_use]
+pub fn sentence(error: &Error) -> String {
+    match error {
+        Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        Error::Api(status) if !status.reason.is_empty() => {
+            format!("the API server answers {} ({})", status.code, status.reason)
+        }
+        Error::Api(status) => format!("the API server answers {}", status.code),
+        Error::Service(_) | Error::HyperError(_) | Error::ReadEvents(_) => {
+            format!("no answer from the API server: {}", root_cause(error))
+        }
+        Error::SerdeError(_) => format!("the API server's answer cannot be read: {}", root_cause(error)),
+        other => match (other.to_string(), root_cause(other)) {
+            (whole, root) if whole.contains(&root) => whole,
+            (whole, root) => format!("{whole}: {root}"),
+        },
+    }
+}
+
+/// Whether the same call may well succeed later: the API server was not reached, did not answer in time, or was
+/// not able to answer. A write may have been carried out all the same.
+#[must_use]
+pub fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Api(status) => matches!(status.code, 408 | 429 | 500..),
+        Error::Service(_) | Error::HyperError(_) | Error::ReadEvents(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether the API server refused a call, for want of a right or by an admission rule.
+#[must_use]
+pub fn is_forbidden(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 403)
+}
+
+/// What the innermost error says: the ones around it say in which layer of the client it was.
+fn root_cause(error: &Error) -> String {
+    let mut root: &dyn std::error::Error = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    match root.to_string() {
+        // What a stream says that got nothing within its limit.
+        text if text == "deadline has elapsed" => "it took too long".to_owned(),
+        text => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn answer(code: u16, reason: &str, message: &str) -> Error {
+        Error::Api(Box::new(Status::failure(message, reason).with_code(code)))
+    }
+
+    fn refused() -> Error {
+        Error::Service(Box::new(std::io::Error::other(std::io::Error::other("Connection refused"))))
+    }
+
+    #[test]
+    fn the_api_servers_own_words_and_nothing_else() {
+        let forbidden =
+            answer(403, "Forbidden", "pods is forbidden: User \"u\" cannot list resource \"pods\"");
+        assert_eq!(sentence(&forbidden), "pods is forbidden: User \"u\" cannot list resource \"pods\"");
+        assert_eq!(sentence(&answer(503, "", "")), "the API server answers 503");
+        assert_eq!(
+            sentence(&answer(429, "TooManyRequests", "")),
+            "the API server answers 429 (TooManyRequests)"
+        );
+        assert_eq!(sentence(&refused()), "no answer from the API server: Connection refused");
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_lasts() {
+        for code in [408, 429, 500, 502, 503, 504] {
+            assert!(is_passing(&answer(code, "", "")), "{code}");
+        }
+        assert!(is_passing(&refused()));
+        for code in [400, 401, 403, 404, 409, 422] {
+            assert!(!is_passing(&answer(code, "", "")), "{code}");
+        }
+        assert!(is_forbidden(&answer(403, "Forbidden", "no")) && !is_forbidden(&answer(401, "", "")));
+    }
+}

@@ -1,0 +1,256 @@
+//! Why a restore has not ended well, and what to do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+use agenttier_backup_plan::restore::Refusal;
+use jiff::Timestamp;
+
+use super::order::Order;
+use crate::age::age;
+use crate::api_error::sentence;
+
+/// Why a restore has not ended well.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// There is no source.
+    #[error(
+        "there is no sandbox {sandbox:?} in namespace {namespace:?}, and its spec is needed to make another one \
+         like it"
+    )]
+    NoSandbox {
+        /// Its name.
+        sandbox: String,
+        /// The namespace.
+        namespace: String,
+    },
+    /// The source has no recovery point.
+    #[error(
+        "no ready recovery point of sandbox {sandbox:?} in namespace {namespace:?}; \
+         `agenttier-backup list -n {namespace}` shows what there is"
+    )]
+    NoPoint {
+        /// The sandbox.
+        sandbox: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// The named recovery point does not exist.
+    #[error("there is no VolumeSnapshot {name:?} in namespace {namespace:?}")]
+    NoSuchPoint {
+        /// The name that was given.
+        name: String,
+        /// The namespace.
+        namespace: String,
+    },
+    /// The recovery points are not, or not only, of the volume that the sandbox uses now.
+    #[error("{}", unclear(.sandbox, .offers, .command, *.now))]
+    Unclear {
+        /// The sandbox.
+        sandbox: String,
+        /// The newest recovery point of each volume.
+        offers: Vec<Offer>,
+        /// The command line that lacks a recovery point.
+        command: String,
+        /// When this was found.
+        now: Timestamp,
+    },
+    /// The named recovery point is of another sandbox.
+    #[error(
+        "VolumeSnapshot {point:?} is of {holds}, not of {sandbox:?}; to put its data under the spec of \
+         {sandbox:?} all the same, run\n  {command} --from {point} --from-other"
+    )]
+    OtherSandboxes {
+        /// The VolumeSnapshot.
+        point: String,
+        /// Whose data it holds.
+        holds: String,
+        /// The sandbox that was asked for.
+        sandbox: String,
+        /// The command line that lacks a recovery point.
+        command: String,
+    },
+    /// Another restore has begun to make a sandbox of that name.
+    #[error("{}", begun_otherwise(.target, .point, .sandbox, .go_on.as_deref()))]
+    BegunOtherwise {
+        /// The sandbox to be made.
+        target: String,
+        /// What it is made from.
+        point: String,
+        /// Whose spec it gets.
+        sandbox: String,
+        /// The command line that goes on with it, where it can go on.
+        go_on: Option<String>,
+    },
+    /// It cannot go on.
+    #[error("cannot restore: {refusal}{left}")]
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// What was made before.
+        left: Box<Leftover>,
+    },
+    /// The API server said no.
+    #[error("cannot {doing}: {said}{left}")]
+    Api {
+        /// What was being done.
+        doing: String,
+        /// What the API server said.
+        said: String,
+        /// What was made before.
+        left: Box<Leftover>,
+    },
+    /// It took too long; the same command goes on where it stopped.
+    #[error(
+        "not finished after {} s, while waiting to {doing}{}; to go on, run\n  {command}",
+        .after.as_secs(), .trouble.as_ref().map(|trouble| format!(" ({trouble})")).unwrap_or_default()
+    )]
+    TimedOut {
+        /// What was being done.
+        doing: &'static str,
+        /// How long it has tried.
+        after: Duration,
+        /// What stood in the way in the end, where it was the API server.
+        trouble: Option<String>,
+        /// The command line that goes on.
+        command: String,
+    },
+}
+
+/// A recovery point that may be meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The VolumeSnapshot.
+    pub point: String,
+    /// The claim that it was taken of.
+    pub claim: String,
+    /// That claim is the one that the sandbox uses now.
+    pub in_use: bool,
+    /// The moment that its data is from.
+    pub taken_at: Timestamp,
+}
+
+/// What a restore that cannot go on has made already.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Leftover {
+    /// The namespace.
+    pub namespace: String,
+    /// The claim, unless its Sandbox takes it along.
+    pub claim: Option<String>,
+    /// The Sandbox.
+    pub sandbox: Option<String>,
+    /// The command line that goes on once the reason is gone.
+    pub command: String,
+}
+
+impl RestoreError {
+    /// A call that failed before anything was made.
+    pub(super) fn api(doing: impl Into<String>, error: &kube::Error) -> Self {
+        Self::Api { doing: doing.into(), said: sentence(error), left: Box::default() }
+    }
+
+    pub(super) fn no_sandbox(order: &Order) -> Self {
+        Self::NoSandbox { sandbox: order.sandbox.clone(), namespace: order.namespace.clone() }
+    }
+
+    pub(super) fn no_point(order: &Order) -> Self {
+        Self::NoPoint { sandbox: order.sandbox.clone(), namespace: order.namespace.clone() }
+    }
+}
+
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, claim, sandbox, command } = self;
+        let sandbox = sandbox.as_ref().map(|name| ("sandboxes.agenttier.io", name));
+        let claim = claim.as_ref().map(|name| ("persistentvolumeclaims", name));
+        let left: Vec<_> = sandbox.into_iter().chain(claim).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        write!(
+            f,
+            "\nWhat was made so far stays. To go on once the reason is gone, run\n  {command}\nTo remove it, run"
+        )?;
+        for (kind, name) in left {
+            write!(f, "\n  kubectl delete {kind} {name} -n {namespace}")?;
+        }
+        Ok(())
+    }
+}
+
+fn unclear(sandbox: &str, offers: &[Offer], command: &str, now: Timestamp) -> String {
+    let what = match offers {
+        [_] => "are of another volume than the one that it uses now".to_owned(),
+        several => format!("are of {} volumes", several.len()),
+    };
+    let newest = offers.iter().map(|Offer { point, claim, in_use, taken_at }| {
+        let in_use = if *in_use { ", in use now" } else { "" };
+        let age = age(now, *taken_at);
+        format!("\n  {command} --from {point}   # {age} old, volume {claim}{in_use}")
+    });
+    format!(
+        "the recovery points of sandbox {sandbox:?} {what}: AgentTier may have moved it to an empty volume of a warm \
+         pool, or an earlier sandbox may have had its name. Say which one to restore; the newest of each volume:{}",
+        newest.collect::<String>()
+    )
+}
+
+fn begun_otherwise(target: &str, point: &str, sandbox: &str, go_on: Option<&str>) -> String {
+    let earlier = if go_on.is_some() { "" } else { "an earlier " };
+    let or = go_on.map(|command| format!(", or go on with that one:\n  {command}")).unwrap_or_default();
+    format!(
+        "a restore into {target:?} has begun already, from recovery point {point:?} of {earlier}sandbox {sandbox:?}; \
+         choose another name with --as{or}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unclear_is_listed_with_a_command_for_each() {
+        let now: Timestamp = "2026-01-02T12:00:00Z".parse().expect("a moment");
+        let offer = |point: &str, claim: &str, in_use, ago: i64| Offer {
+            point: point.into(),
+            claim: claim.into(),
+            in_use,
+            taken_at: now - jiff::SignedDuration::from_mins(ago),
+        };
+        let offers = vec![
+            offer("pool-1-pvc-backup-9", "pool-1-pvc", true, 3),
+            offer("w-7", "s2-workspace", false, 240),
+        ];
+        let command = "agenttier-backup restore s2 -n team-a --as s2-lost".to_owned();
+        let text = RestoreError::Unclear { sandbox: "s2".into(), offers, command, now }.to_string();
+        assert!(text.contains("are of 2 volumes"), "{text}");
+        let lines: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
+        assert_eq!(
+            lines,
+            [
+                "agenttier-backup restore s2 -n team-a --as s2-lost --from pool-1-pvc-backup-9   \
+                 # 3m old, volume pool-1-pvc, in use now",
+                "agenttier-backup restore s2 -n team-a --as s2-lost --from w-7   \
+                 # 4h old, volume s2-workspace",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_was_made_is_named_with_the_way_to_remove_it_and_nothing_else_is() {
+        let refused =
+            |left| RestoreError::Refused { refusal: Refusal::VolumeLost, left: Box::new(left) }.to_string();
+        assert_eq!(refused(Leftover::default()).lines().count(), 1);
+        let left = Leftover {
+            namespace: "team-a".into(),
+            claim: Some("x-workspace".into()),
+            sandbox: None,
+            command: "agenttier-backup restore s1 -n team-a --as x".into(),
+        };
+        let text = refused(left.clone());
+        assert!(text.ends_with("\n  kubectl delete persistentvolumeclaims x-workspace -n team-a"), "{text}");
+        assert!(text.contains("\n  agenttier-backup restore s1 -n team-a --as x\n"), "{text}");
+        let text = refused(Leftover { claim: None, sandbox: Some("x".into()), ..left });
+        assert!(text.ends_with("\n  kubectl delete sandboxes.agenttier.io x -n team-a"), "{text}");
+    }
+}
