@@ -1,130 +1,76 @@
-//! Restores that are interrupted, robbed, or refused.
+//! Restores: stopped, late, and, each in a file of its own, interrupted, of unclear origin, refused, with few rights.
 
-use std::sync::Arc;
+mod interruptions;
+mod limits;
+mod origins;
+mod refusals;
+mod rights;
+
 use std::time::Duration;
 
 use double::{NewSandbox, Phase};
-use kube::api::{Api, ListParams, PostParams};
+use kube::api::Api;
 use stage::{Rhythm, Stage};
-use testbed::{Exit, Point, Then, WAITING_STORAGE_CLASS};
+use testbed::{Tree, WAITING_STORAGE_CLASS};
 
-use crate::place::{TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool, workspace};
+use crate::place::{TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
 
 /// A running sandbox `s1` with a file and a recovery point of it.
-async fn with_a_point(stage: &Stage) -> testbed::Tree {
+async fn with_a_point(stage: &Stage) -> Tree {
     with_a_point_of(stage, NewSandbox::named("s1").cluster_template(TEMPLATE)).await
 }
 
-async fn with_a_point_of(stage: &Stage, s1: NewSandbox) -> testbed::Tree {
-    let user = user(stage);
-    user.create(s1).await.unwrap();
-    let running = user.wait_phase("s1", Phase::Running).await.unwrap();
-    let claim = running.data["status"]["pvcName"].as_str().unwrap().to_owned();
-    let volume = stage.cluster.volume(TEAM, &claim).await.unwrap();
-    volume.write("work.txt", "three days of it").unwrap();
-    stage.policy(Rhythm { interval: "30d", max_age: "90d", keep_last: 1 }).await.unwrap();
-    stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
-    eventually("a recovery point", || async {
-        Ok((stage.points(TEAM).await?.ours().of(&claim).ready().count() == 1).then_some(()))
-    })
-    .await;
+async fn with_a_point_of(stage: &Stage, s1: NewSandbox) -> Tree {
+    user(stage).create(s1).await.unwrap();
+    let before = at_work(stage, "s1").await;
+    protect(stage).await;
+    point_of(stage, "s1").await;
+    before
+}
+
+/// Waits for a sandbox to run and writes a file; what its volume then holds.
+async fn at_work(stage: &Stage, sandbox: &str) -> Tree {
+    user(stage).wait_phase(sandbox, Phase::Running).await.unwrap();
+    let volume = stage.cluster.volume(TEAM, &claim_of(stage, sandbox).await).await.unwrap();
+    volume.write("work.txt", format!("three days of {sandbox}")).unwrap();
     volume.tree().unwrap()
 }
 
-/// Killed before and after each of its writes and run again, a restore always ends with the sandbox on its own
-/// data, a warm pool beside it or not.
-#[tokio::test]
-async fn a_restore_may_be_killed_at_every_write() {
-    let stage = Arc::new(stage_with("killed-restores", with_pool(2)).await);
-    let before = with_a_point(&stage).await;
-    let proxy = stage.cluster.proxy().await.unwrap();
-    let admin = stage.cluster.service_account_token("kube-system", "default").await.unwrap();
-    grant_everything(&stage).await;
-    let kubeconfig = proxy.kubeconfig(&admin).unwrap();
-
-    let mut kills = 0;
-    for write in 1..=8_u64 {
-        for after in [false, true] {
-            let target = format!("r{write}{}", if after { "a" } else { "b" });
-            let args = ["restore", "s1", "-n", TEAM, "--as", &target, "-o", "json"];
-            let (sender, receiver) = tokio::sync::oneshot::channel::<testbed::Process>();
-            let point = if after { Point::after(write) } else { Point::before(write) };
-            let mut cut = proxy.call(point, |_| async move {
-                receiver.await.unwrap().kill().await.unwrap();
-                Then::Cut
-            });
-            let process = stage.begin(&args, &kubeconfig).await.unwrap();
-            sender.send(process.clone()).ok().unwrap();
-            let killed = tokio::select! {
-                reached = cut.reached() => { reached.unwrap(); true }
-                exit = process.wait() => { assert_eq!(exit.unwrap(), Exit::Code(0), "{}", process.log().unwrap()); false }
-            };
-            drop(cut);
-            if killed {
-                assert_eq!(process.wait().await.unwrap(), Exit::Signal("SIGKILL".into()));
-                kills += 1;
-                let restored = stage.run(&args).await.unwrap().json().unwrap();
-                assert_eq!(restored["phase"], "Running");
-            }
-            let claim = format!("{target}-workspace");
-            let sandbox = user(&stage).wait_phase(&target, Phase::Running).await.unwrap();
-            assert_eq!(sandbox.data["status"]["pvcName"], claim.as_str(), "killed at write {write}");
-            let tree = stage.cluster.volume(TEAM, &claim).await.unwrap().tree().unwrap();
-            assert_eq!(testbed::difference(&before, &tree), Vec::<String>::new());
-            let owners =
-                claims(&stage).get(&claim).await.unwrap().metadata.owner_references.unwrap_or_default();
-            assert_eq!(owners.len(), 1, "owned by its sandbox alone");
-            if !killed {
-                assert!(kills >= 8, "a restore has at least four writes: {kills} kills");
-                return;
-            }
-        }
-    }
-    panic!("a restore has more than eight writes");
+/// Starts a controller that takes one recovery point of each volume.
+async fn protect(stage: &Stage) {
+    stage.policy(Rhythm { interval: "30d", max_age: "90d", keep_last: 1 }).await.unwrap();
+    stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
 }
 
-async fn grant_everything(stage: &Stage) {
-    use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
-    let binding: ClusterRoleBinding = serde_json::from_value(serde_json::json!({
-        "metadata": { "name": "person" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
-        "subjects": [{ "kind": "ServiceAccount", "namespace": "kube-system", "name": "default" }],
-    }))
-    .unwrap();
-    Api::<ClusterRoleBinding>::all(stage.client.clone())
-        .create(&PostParams::default(), &binding)
-        .await
-        .unwrap();
+/// Waits for a ready recovery point of the volume that a sandbox uses; its name.
+async fn point_of(stage: &Stage, sandbox: &str) -> String {
+    let claim = claim_of(stage, sandbox).await;
+    eventually("a recovery point", || async {
+        Ok(stage.points(TEAM).await?.ours().of(&claim).ready().names().pop_first())
+    })
+    .await
 }
 
-/// What is in the way is said, and is not touched.
-#[tokio::test]
-async fn what_is_in_the_way_is_named_and_left_alone() {
-    let stage = stage_with("refused-restores", double::Options::default()).await;
-    with_a_point(&stage).await;
-    let user = user(&stage);
-    let run = |args: &'static [&'static str]| stage.run(args);
+/// The claim that a sandbox uses.
+async fn claim_of(stage: &Stage, sandbox: &str) -> String {
+    let sandbox = user(stage).sandboxes().get(sandbox).await.unwrap();
+    sandbox.data["status"]["pvcName"].as_str().unwrap().to_owned()
+}
 
-    let output = run(&["restore", "nobody", "-n", TEAM]).await.unwrap();
-    assert_eq!(output.exit, Exit::Code(1));
-    assert!(output.text.contains("there is no sandbox \"nobody\""), "{}", output.text);
+/// Checks that a sandbox runs on its own claim, and that this holds exactly that.
+async fn runs_on(stage: &Stage, sandbox: &str, files: &Tree) {
+    let running = user(stage).wait_phase(sandbox, Phase::Running).await.unwrap();
+    let claim = format!("{sandbox}-workspace");
+    assert_eq!(running.data["status"]["pvcName"], claim.as_str());
+    let tree = stage.cluster.volume(TEAM, &claim).await.unwrap().tree().unwrap();
+    assert_eq!(testbed::difference(files, &tree), Vec::<String>::new());
+}
 
-    let output = run(&["restore", "s1", "-n", TEAM, "--from", "no-such"]).await.unwrap();
-    assert!(output.text.contains("there is no VolumeSnapshot \"no-such\""), "{}", output.text);
-
-    user.create(NewSandbox::named("taken").cluster_template(TEMPLATE)).await.unwrap();
-    user.wait_phase("taken", Phase::Running).await.unwrap();
-    let output = run(&["restore", "s1", "-n", TEAM, "--as", "taken"]).await.unwrap();
-    assert_eq!(output.exit, Exit::Code(1));
-    assert!(output.text.contains("a sandbox of that name exists already"), "{}", output.text);
-
-    workspace(&stage, "held-workspace", testbed::STORAGE_CLASS).await;
-    let output = run(&["restore", "s1", "-n", TEAM, "--as", "held"]).await.unwrap();
-    assert!(output.text.contains("a volume claim for that sandbox exists already"), "{}", output.text);
-    assert!(user.sandboxes().get_opt("held").await.unwrap().is_none(), "nothing was made");
-
-    let all = claims(&stage).list(&ListParams::default()).await.unwrap();
-    assert_eq!(all.items.len(), 3, "s1, taken and held: no claim of a refused restore");
+/// Checks that nothing of a sandbox exists.
+async fn nothing_of(stage: &Stage, sandbox: &str) {
+    assert!(user(stage).sandboxes().get_opt(sandbox).await.unwrap().is_none(), "no sandbox {sandbox}");
+    let claim = claims(stage).get_opt(&format!("{sandbox}-workspace")).await.unwrap();
+    assert!(claim.is_none(), "no claim for {sandbox}");
 }
 
 /// A restore that is to stay stopped boots nothing, and boots on its own data later, with a pool beside it.

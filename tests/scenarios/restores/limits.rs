@@ -1,0 +1,90 @@
+//! Restores and an API server that does not answer.
+
+use std::time::{Duration, Instant};
+
+use double::Options;
+use testbed::{Exit, Point, Then};
+
+use super::interruptions::{creates, is_real, through_a_proxy};
+use super::{runs_on, with_a_point};
+use crate::place::{PATIENCE, TEAM, stage_with};
+
+const API_SERVER: &str = "kube-apiserver";
+
+/// However long the API server is silent, a restore ends when it was told to, and goes on later.
+#[tokio::test]
+async fn a_silent_api_server_does_not_hold_a_restore_up_beyond_its_limit() {
+    let stage = stage_with("frozen-restores", Options::default()).await;
+    let before = with_a_point(&stage).await;
+    let (proxy, kubeconfig) = through_a_proxy(&stage).await;
+
+    let args = ["restore", "s1", "-n", TEAM, "--as", "late", "--timeout", "5"];
+    let mut cut = proxy.hold(Point::before(1).of(creates("sandboxes")));
+    let process = stage.begin(&args, &kubeconfig).await.unwrap();
+    cut.reached().await.unwrap();
+    stage.cluster.freeze(API_SERVER).await.unwrap();
+    cut.release();
+    let exit = tokio::time::timeout(Duration::from_secs(10), process.wait()).await;
+    let text = process.log().unwrap();
+    assert_eq!(exit.expect("it ends in time").unwrap(), Exit::Code(1), "{text}");
+    assert!(text.contains("not finished after 5 s, while waiting to create the sandbox"), "{text}");
+    assert!(text.contains(&format!("restore s1 -n {TEAM} --as late")), "{text}");
+
+    // From the very first call on.
+    let begun = Instant::now();
+    let at_once = ["restore", "s1", "-n", TEAM, "--as", "late", "--timeout", "2"];
+    let output = tokio::time::timeout(Duration::from_secs(10), stage.run(&at_once)).await.unwrap().unwrap();
+    assert_eq!(output.exit, Exit::Code(1));
+    assert!(
+        output.text.contains("not finished after 2 s, while waiting to see what there is"),
+        "{}",
+        output.text
+    );
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+
+    stage.cluster.thaw(API_SERVER).await.unwrap();
+    stage.run(&["restore", "s1", "-n", TEAM, "--as", "late"]).await.unwrap().good().unwrap();
+    runs_on(&stage, "late", &before).await;
+}
+
+/// An API server that goes away and comes back, and connections that break, cost a restore some time.
+#[tokio::test]
+async fn trouble_that_passes_is_waited_out() {
+    let stage = stage_with("troubled-restores", Options::default()).await;
+    let before = with_a_point(&stage).await;
+    let (proxy, kubeconfig) = through_a_proxy(&stage).await;
+
+    // Every write is cut off once before, and once after it was carried out.
+    let cuts: Vec<_> = (1..=4_u64)
+        .flat_map(|nth| [Point::before(2 * nth), Point::after(2 * nth + 1)])
+        .map(|point| proxy.drop_connection(point.of(is_real)))
+        .collect();
+    let args = ["restore", "s1", "-n", TEAM, "--as", "cut", "--timeout", "60"];
+    let process = stage.begin(&args, &kubeconfig).await.unwrap();
+    let exit = tokio::time::timeout(PATIENCE, process.wait()).await.unwrap().unwrap();
+    let text = process.log().unwrap();
+    assert_eq!(exit, Exit::Code(0), "{text}");
+    assert!(text.contains("no answer from the API server: ") && text.contains("; trying again"), "{text}");
+    drop(cuts);
+    runs_on(&stage, "cut", &before).await;
+
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let _down = proxy.call(Point::after(1).of(creates("persistentvolumeclaims")), |_| async move {
+        let api_server: testbed::Process = receiver.await.unwrap();
+        api_server.kill().await.unwrap();
+        Then::Pass
+    });
+    sender.send(stage.cluster.process(API_SERVER).unwrap()).ok().unwrap();
+    let args = ["restore", "s1", "-n", TEAM, "--as", "down", "--timeout", "90"];
+    let process = stage.begin(&args, &kubeconfig).await.unwrap();
+    testbed::until("the restore to notice", PATIENCE, || async {
+        Ok(process.log()?.contains("; trying again").then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(process.exit(), None, "{}", process.log().unwrap());
+    stage.cluster.restart(API_SERVER).await.unwrap();
+    let exit = tokio::time::timeout(PATIENCE, process.wait()).await.unwrap().unwrap();
+    assert_eq!(exit, Exit::Code(0), "{}", process.log().unwrap());
+    runs_on(&stage, "down", &before).await;
+}
