@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use testbed::{Process, until};
 
-use crate::{NAMESPACE, Stage};
+use crate::Stage;
 
 /// The name that the controller's process has in the cluster.
 const CONTROLLER: &str = "controller";
@@ -18,7 +18,7 @@ impl Stage {
     /// # Errors
     /// When no token can be had.
     pub async fn controllers_kubeconfig(&self) -> Result<std::path::PathBuf> {
-        self.cluster.service_account_kubeconfig(NAMESPACE, NAMESPACE).await
+        self.cluster.service_account_kubeconfig(self.release(), self.release()).await
     }
 
     /// Starts the controller as the chart's ServiceAccount and waits until it is ready.

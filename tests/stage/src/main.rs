@@ -2,6 +2,8 @@
 
 mod demo;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The product on a real control plane, for people to watch.
@@ -19,8 +21,16 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+async fn main() -> ExitCode {
+    let told = match Cli::parse().command {
         Command::Demo(demo) => demo.run().await,
+    };
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not as a backtrace: it is for a person who can do something about it.
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, FIELD_MANAGER, RetentionSpec, SnapshotSpec};
 use anyhow::{Context as _, Result};
-use kube::Api;
 use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
 
 use crate::Stage;
 
@@ -18,25 +18,38 @@ pub struct Rhythm {
     pub keep_last: u32,
 }
 
+impl Rhythm {
+    /// The part of a policy that it is.
+    #[must_use]
+    pub fn snapshots(self) -> SnapshotSpec {
+        SnapshotSpec {
+            interval: self.interval.into(),
+            retention: RetentionSpec { max_age: self.max_age.into(), keep_last: self.keep_last },
+            ..SnapshotSpec::default()
+        }
+    }
+}
+
 impl Stage {
     /// Writes a policy for all namespaces that outranks the chart's own.
     ///
     /// # Errors
     /// When the API server refuses it.
     pub async fn policy(&self, rhythm: Rhythm) -> Result<()> {
-        let spec = BackupPolicySpec {
-            priority: 10,
-            snapshots: SnapshotSpec {
-                interval: rhythm.interval.into(),
-                retention: RetentionSpec { max_age: rhythm.max_age.into(), keep_last: rhythm.keep_last },
-                ..SnapshotSpec::default()
-            },
-            ..BackupPolicySpec::default()
-        };
-        let policy = BackupPolicy::new("stage", spec);
+        let spec =
+            BackupPolicySpec { priority: 10, snapshots: rhythm.snapshots(), ..BackupPolicySpec::default() };
+        self.write_policy(&BackupPolicy::new("stage", spec)).await
+    }
+
+    /// Writes a policy, whatever stood there before.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn write_policy(&self, policy: &BackupPolicy) -> Result<()> {
+        let name = policy.name_any();
         let api: Api<BackupPolicy> = Api::all(self.client.clone());
         let params = PatchParams::apply(&format!("{FIELD_MANAGER}-stage")).force();
-        api.patch("stage", &params, &Patch::Apply(&policy)).await.context("write the policy")?;
+        api.patch(&name, &params, &Patch::Apply(policy)).await.context("write the policy")?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use testbed::{Cluster, Testbed};
 
-/// The namespace that the chart is installed in, and the name of the release and of its ServiceAccount.
+/// Where [`Stage::set`] installs the chart: the name of the release, of its namespace and its ServiceAccount.
 pub const NAMESPACE: &str = "agenttier-backup";
 
 /// What a stage is made of.
@@ -18,13 +18,14 @@ pub const NAMESPACE: &str = "agenttier-backup";
 pub struct Cast {
     /// The `agenttier-backup` program.
     pub program: PathBuf,
-    /// Fake nodes to begin with; they are called `node-0`, `node-1`, …
+    /// Fake nodes to begin with; they are called `node-1`, `node-2`, …
     pub nodes: u32,
     /// How AgentTier's double is set up.
     pub agenttier: Options,
 }
 
-/// A cluster, AgentTier's double, and the product as its chart installs it. Everything ends when it is dropped.
+/// A cluster, AgentTier or its double, and the product as its chart installs it. What is ours ends when it is
+/// dropped.
 pub struct Stage {
     /// The cluster.
     pub cluster: Cluster,
@@ -32,6 +33,7 @@ pub struct Stage {
     pub client: Client,
     pub(crate) program: PathBuf,
     pub(crate) commands: AtomicU32,
+    release: &'static str,
     agenttier: Option<Double>,
 }
 
@@ -42,18 +44,25 @@ impl Stage {
     /// When something does not come up; the error says what.
     pub async fn set(testbed: &Testbed, name: &str, cast: Cast) -> Result<Self> {
         let cluster = testbed.cluster(name).nodes(cast.nodes).start().await?;
-        let client = cluster.client();
-        double::install_crds(&client).await?;
-        let agenttier = Double::start(client.clone(), cast.agenttier);
-        let stage = Self {
-            cluster,
-            client,
-            program: cast.program,
-            commands: AtomicU32::new(0),
-            agenttier: Some(agenttier),
-        };
+        let mut stage = Self::on(cluster, cast.program, NAMESPACE);
+        double::install_crds(&stage.client).await?;
+        stage.restart_agenttier(cast.agenttier).await;
         stage.install(&[]).await?;
         Ok(stage)
+    }
+
+    /// A cluster as it is, with nothing installed yet. `release` is the name that the chart's release will have,
+    /// and of its namespace and its ServiceAccount.
+    #[must_use]
+    pub fn on(cluster: Cluster, program: PathBuf, release: &'static str) -> Self {
+        let client = cluster.client();
+        Self { cluster, client, program, commands: AtomicU32::new(0), release, agenttier: None }
+    }
+
+    /// The name of the chart's release, its namespace and its ServiceAccount.
+    #[must_use]
+    pub fn release(&self) -> &'static str {
+        self.release
     }
 
     /// Installs or upgrades the chart, with `--set` values on top of its defaults.
@@ -62,30 +71,34 @@ impl Stage {
     /// When helm fails.
     pub async fn install(&self, values: &[&str]) -> Result<String> {
         let chart = chart().display().to_string();
-        let mut args = vec!["upgrade", "--install", NAMESPACE, &chart];
-        args.extend(["--namespace", NAMESPACE, "--create-namespace"]);
+        let mut args = vec!["upgrade", "--install", self.release, &chart];
+        args.extend(["--namespace", self.release, "--create-namespace"]);
         for value in values {
             args.extend(["--set", value]);
         }
         self.cluster.helm(&args).await
     }
 
-    /// Replaces AgentTier's double, as a restart of AgentTier with other settings does.
+    /// Starts AgentTier's double, in place of the one that there may be: as a restart of AgentTier with other
+    /// settings does.
     pub async fn restart_agenttier(&mut self, options: Options) {
-        if let Some(agenttier) = self.agenttier.take() {
-            agenttier.shutdown().await;
-        }
+        self.stop_agenttier().await;
         self.agenttier = Some(Double::start(self.client.clone(), options));
     }
 
-    /// Takes everything down and waits until it is gone.
+    /// Stops AgentTier's double, if it runs.
+    pub async fn stop_agenttier(&mut self) {
+        if let Some(agenttier) = self.agenttier.take() {
+            agenttier.shutdown().await;
+        }
+    }
+
+    /// Takes everything that is ours down and waits until it is gone: of a cluster that was joined, our processes.
     ///
     /// # Errors
     /// When that takes too long.
     pub async fn end(mut self) -> Result<()> {
-        if let Some(agenttier) = self.agenttier.take() {
-            agenttier.shutdown().await;
-        }
+        self.stop_agenttier().await;
         self.cluster.stop().await
     }
 

@@ -37,11 +37,14 @@ impl Access {
 
     /// Copies the current context of a person's file to `copy`, which only
     /// this user can read, and reads that: whatever becomes of the person's
-    /// file (`kubectl config use-context`), we stay where we are.
+    /// file (`kubectl config use-context`), we stay where we are. Its client
+    /// tries again what a busy API server puts off.
     pub(crate) async fn pinned(kubeconfig: &Path, copy: &Path) -> Result<Self> {
         let (cluster, person) = current(kubeconfig)?;
         write(copy, cluster, person)?;
-        Self::of(copy).await
+        let mut access = Self::of(copy).await?;
+        access.config.default_retry = true;
+        Ok(access)
     }
 }
 

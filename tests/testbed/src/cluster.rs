@@ -199,8 +199,8 @@ impl Cluster {
         &self.access().kubeconfig
     }
 
-    /// A client with all rights that retries nothing by itself. A new one each
-    /// time, bound to the current runtime.
+    /// A client with all rights that retries nothing by itself, unless the
+    /// cluster was joined. A new one each time, bound to the current runtime.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -296,6 +296,22 @@ impl Cluster {
     /// When there is none of that name.
     pub async fn kill(&self, name: &str) -> Result<Exit> {
         self.process(name)?.kill().await
+    }
+
+    /// Ends every process of ours at once. In a cluster that was started here
+    /// that takes the control plane along.
+    ///
+    /// # Errors
+    /// When the cluster is gone.
+    pub async fn kill_all(&self) -> Result<()> {
+        let processes = {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.iter().map(|running| running.process.clone()).collect::<Vec<_>>()
+        };
+        for process in processes.iter().filter(|process| process.exit().is_none()) {
+            process.kill().await?;
+        }
+        Ok(())
     }
 
     /// Stops a process where it is: connections stay open, nothing answers.

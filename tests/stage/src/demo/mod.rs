@@ -1,37 +1,73 @@
 //! The acceptance check as a story: kill the node that hosts a sandbox, and bring its work back.
 
+mod away;
+mod belongings;
+mod death;
+mod first_look;
+mod guest;
+mod installation;
+mod own;
 mod program;
+mod recovery;
 mod screen;
+mod stop;
 mod story;
+mod venue;
 mod work;
+mod workspace;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use tokio::signal::ctrl_c;
 
-/// Plays the product's main job on a real local control plane.
+use stop::Stop;
+
+/// Plays the product's main job on a real control plane: one of its own, or yours.
 ///
-/// A cluster comes up, AgentTier's double runs two sandboxes that write files, the chart is installed, recovery
-/// points appear and old ones are pruned. Then the node of one sandbox dies with its volume attached, and the
-/// sandbox is restored beside it, with a warm pool of empty volumes lying in wait. Its files are compared byte
-/// by byte.
+/// AgentTier runs two sandboxes that write files, the chart is installed, recovery points appear and old ones
+/// are pruned. Then the node of one sandbox dies with its volume attached, and the sandbox is restored beside
+/// it. Its files are compared byte by byte.
 ///
-/// The first run builds the control plane's components from their Go modules (Go 1.26 or newer), which takes
-/// some minutes; they are kept for later runs.
+/// Without --kubeconfig a cluster comes up on this machine for the time of the story: a real control plane with
+/// real snapshots, on which AgentTier and the nodes are played, and a warm pool of empty volumes lies in wait for
+/// the restore. The first run builds the control plane's components from their Go modules (Go 1.26 or newer),
+/// which takes some minutes; they are kept for later runs.
+///
+/// With --kubeconfig the story is played on that cluster, with the AgentTier that is installed there, and needs
+/// the rights of an administrator. It looks first, and says what is missing. All that it makes is in the namespace
+/// agenttier-backup-demo, or bears that name: it touches nobody else's sandboxes, and takes everything away at the
+/// end, after a failure, and at Ctrl-C. On real machines it asks you to kill one node. Nobody is asked on nodes
+/// that kwok plays.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_long_help = EXAMPLES)]
 pub(crate) struct Demo {
-    /// Leave the cluster running at the end, until Ctrl-C
+    /// Play on the cluster that this file's current context leads to
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Play AgentTier there as well, where it is not installed; its CRDs come and go with the story
+    #[arg(long, requires = "kubeconfig")]
+    with_double: bool,
+    /// Leave everything running at the end, until Ctrl-C
     #[arg(long)]
     keep: bool,
 }
 
+const EXAMPLES: &str = "Examples:
+  cargo demo
+  cargo demo --keep                                   # then look around with kubectl
+  cargo demo --kubeconfig ~/.kube/config              # on a cluster with AgentTier
+
+To try the last way out without a cluster:
+  cargo run -p testbed -- up --nodes 3                # says where its kubeconfig is
+  cargo demo --kubeconfig FILE --with-double          # in another terminal";
+
 impl Demo {
     pub(crate) async fn run(self) -> Result<()> {
-        tokio::select! {
-            told = story::tell(self.keep) => told,
-            // Everything that was started ends with this process.
-            stop = ctrl_c(), if !self.keep => stop.map_err(Into::into),
+        let mut stop = Stop::listen()?;
+        match self.kubeconfig {
+            None => own::play(self.keep, &mut stop).await,
+            Some(kubeconfig) => guest::play(&kubeconfig, self.with_double, self.keep, &mut stop).await,
         }
     }
 }

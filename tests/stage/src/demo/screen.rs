@@ -18,13 +18,10 @@ pub(super) struct Chapter {
 }
 
 impl Screen {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(setting: &str) -> Self {
         println!();
         println!("{}", style("agenttier-backup: a node dies, the work comes back").bold());
-        println!(
-            "{}",
-            style("A real control plane with real snapshots; AgentTier and the nodes are played.").dim()
-        );
+        println!("{}", style(setting).dim());
         Self { begun: Instant::now(), chapters: 0 }
     }
 
@@ -44,6 +41,13 @@ impl Screen {
     /// How long the story has taken.
     pub(super) fn elapsed(&self) -> Duration {
         self.begun.elapsed()
+    }
+}
+
+impl Drop for Chapter {
+    /// Also when it breaks off: nothing spins in vain.
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 
