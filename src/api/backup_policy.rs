@@ -1,7 +1,7 @@
 //! `BackupPolicy`: what is backed up, how often, and how long it is kept.
 
 use agenttier_backup_plan::SHORTEST_INTERVAL;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use super::{Period, namespace_selector};
     derive = "Default",
     doc = "Says how the workspaces of the selected namespaces are backed up. A namespace follows the policy of highest priority that selects it, then the first by name.",
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name":"Interval","type":"string","jsonPath":".spec.snapshots.interval"}"#,
     printcolumn = r#"{"name":"Max age","type":"string","jsonPath":".spec.snapshots.retention.maxAge"}"#,
     printcolumn = r#"{"name":"Volumes","type":"integer","jsonPath":".status.volumes.total"}"#,
@@ -145,7 +146,9 @@ fn one() -> u32 {
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupPolicyStatus {
-    /// `Ready`: the policy is valid and in force, and no volume under it is overdue.
+    /// `Ready`: True while every volume that follows the policy is protected; False when one is not and somebody has to
+    /// do something about it, or the policy is not in force; Unknown while there is nothing to say yet, for example
+    /// because first snapshots are on their way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -158,6 +161,29 @@ pub struct BackupPolicyStatus {
     /// Ready recovery points of these volumes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_points: Option<u32>,
+    /// What keeps failing, longest first; at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<FailingOrder>,
+}
+
+/// Something that the controller tries to do for a volume again and again.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct FailingOrder {
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// Name of the claim.
+    pub claim: String,
+    /// UID of the claim.
+    pub volume_uid: String,
+    /// `TakeSnapshot` or `Prune`.
+    pub action: String,
+    /// Why it fails, such as QuotaExceeded or Forbidden.
+    pub reason: String,
+    /// The same at length.
+    pub message: String,
+    /// When it first failed.
+    pub since: Time,
 }
 
 /// Volumes by how well they are protected.

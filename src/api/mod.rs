@@ -6,7 +6,8 @@ mod namespace_selector;
 mod period;
 
 pub use backup_policy::{
-    BackupPolicy, BackupPolicySpec, BackupPolicyStatus, RetentionSpec, SnapshotSpec, VolumeCounts,
+    BackupPolicy, BackupPolicySpec, BackupPolicyStatus, FailingOrder, RetentionSpec, SnapshotSpec,
+    VolumeCounts,
 };
 pub use crd::crds;
 pub use period::{Period, PeriodError};

@@ -1,15 +1,27 @@
 //! `list`: the recovery points.
 
-use agenttier_backup_plan::{Fate, Readiness};
+use std::collections::BTreeSet;
+
+use agenttier_backup_plan::{Fate, Protection, Readiness, Verdict};
+use anyhow::bail;
 use clap::Args;
 use jiff::Timestamp;
+use kube::ResourceExt;
 use serde::Serialize;
 
 use super::output::{Output, age, table};
 use super::{Cluster, Scope};
-use crate::observe::{Observed, judge};
+use crate::observe::Survey;
+
+/// So many names of sandboxes are told where one does not exist.
+const NAMES: usize = 20;
 
 /// Lists the recovery points of every sandbox, newest first, with what becomes of each.
+///
+/// Those of sandboxes and volumes that are gone are listed too: VOLUME says so.
+///
+/// With -n, no right beyond that namespace is needed; but whoever may not read policies is not told what becomes of a
+/// recovery point.
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// Only this sandbox's
@@ -29,38 +41,75 @@ struct Row {
     namespace: String,
     sandbox: Option<String>,
     volume: String,
+    volume_uid: String,
+    protection: Protection,
     snapshot: String,
     taken_at: Timestamp,
     readiness: Readiness,
+    error: Option<String>,
     ours: bool,
+    #[serde(flatten)]
     fate: Fate,
 }
 
 impl List {
     pub(super) async fn run(self, cluster: &Cluster) -> anyhow::Result<()> {
-        let observed = Observed::list(&cluster.client().await?).await?;
+        let survey = Survey::take(&cluster.client().await?, self.scope.namespace.as_deref()).await?;
+        for caveat in survey.caveats() {
+            eprintln!("note: {caveat}");
+        }
         let now = Timestamp::now();
-        let rows: Vec<Row> = judge(now, &observed)
+        let verdicts = survey.judge(now);
+        if let Some(sandbox) = &self.sandbox {
+            check_known(sandbox, self.scope.namespace.as_deref(), &survey, &verdicts)?;
+        }
+        let rows: Vec<Row> = verdicts
             .into_iter()
-            .filter(|verdict| self.scope.includes(&verdict.volume.namespace))
             .filter(|verdict| self.sandbox.is_none() || verdict.sandbox == self.sandbox)
-            .flat_map(|verdict| {
-                let volume = verdict.volume;
-                let sandbox = verdict.sandbox;
-                verdict.points.into_iter().filter(|point| point.ours || self.foreign).map(move |point| Row {
-                    namespace: volume.namespace.clone(),
-                    sandbox: sandbox.clone(),
-                    volume: volume.claim.clone(),
-                    snapshot: point.name,
-                    taken_at: point.taken_at,
-                    readiness: point.readiness,
-                    ours: point.ours,
-                    fate: point.fate,
-                })
-            })
+            .flat_map(|verdict| rows(verdict, self.foreign))
             .collect();
         self.output.print(&rows, |rows| print(now, rows))
     }
+}
+
+fn rows(verdict: Verdict, foreign: bool) -> impl Iterator<Item = Row> {
+    let Verdict { volume, sandbox, protection, points, .. } = verdict;
+    points.into_iter().filter(move |point| point.ours || foreign).map(move |point| Row {
+        namespace: volume.namespace.clone(),
+        sandbox: sandbox.clone(),
+        volume: volume.claim.clone(),
+        volume_uid: volume.uid.to_string(),
+        protection: protection.clone(),
+        snapshot: point.name,
+        taken_at: point.taken_at,
+        readiness: point.readiness,
+        error: point.error,
+        ours: point.ours,
+        fate: point.fate,
+    })
+}
+
+/// A name that no Sandbox has, nor any recovery point, is a slip of the pen, and not a sandbox without backups.
+fn check_known(
+    sandbox: &str,
+    namespace: Option<&str>,
+    survey: &Survey,
+    verdicts: &[Verdict],
+) -> anyhow::Result<()> {
+    let living = survey.observed.sandboxes.iter().map(|sandbox| sandbox.name_any());
+    let known: BTreeSet<String> =
+        living.chain(verdicts.iter().filter_map(|verdict| verdict.sandbox.clone())).collect();
+    if known.contains(sandbox) {
+        return Ok(());
+    }
+    let place = namespace.map_or_else(String::new, |namespace| format!(" in namespace {namespace}"));
+    let names: Vec<&str> = known.iter().take(NAMES).map(String::as_str).collect();
+    let others = match known.len().saturating_sub(NAMES) {
+        _ if known.is_empty() => "there are none".to_owned(),
+        0 => format!("there are {}", names.join(", ")),
+        more => format!("there are {} and {more} more", names.join(", ")),
+    };
+    bail!("no sandbox {sandbox}{place}, and no recovery point of one of that name; {others}")
 }
 
 fn print(now: Timestamp, rows: &Vec<Row>) {
@@ -68,11 +117,12 @@ fn print(now: Timestamp, rows: &Vec<Row>) {
         println!("No recovery points found.");
         return;
     }
-    let mut points = table(&["NAMESPACE", "SANDBOX", "RECOVERY POINT", "AGE", "STATE", "FATE"]);
+    let mut points = table(&["NAMESPACE", "SANDBOX", "VOLUME", "RECOVERY POINT", "AGE", "STATE", "FATE"]);
     for row in rows {
         points.add_row([
             row.namespace.clone(),
             row.sandbox.clone().unwrap_or_else(|| "-".into()),
+            row.protection.to_string(),
             row.snapshot.clone(),
             age(now, row.taken_at),
             format!("{:?}", row.readiness),
@@ -80,4 +130,9 @@ fn print(now: Timestamp, rows: &Vec<Row>) {
         ]);
     }
     println!("{}", points.trim_fmt());
+    let errors = rows.iter().filter_map(|row| Some((row, row.error.as_ref()?)));
+    for (n, (row, error)) in errors.enumerate() {
+        let gap = if n == 0 { "\n" } else { "" };
+        println!("{gap}{}/{}: {error}", row.namespace, row.snapshot);
+    }
 }

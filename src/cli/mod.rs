@@ -57,12 +57,6 @@ struct Scope {
     namespace: Option<String>,
 }
 
-impl Scope {
-    fn includes(&self, namespace: &str) -> bool {
-        self.namespace.as_deref().is_none_or(|only| only == namespace)
-    }
-}
-
 impl Cluster {
     /// A client for commands that look, act and leave.
     async fn client(&self) -> anyhow::Result<Client> {

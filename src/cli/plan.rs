@@ -1,19 +1,22 @@
-//! `plan`: what the controller would do now, what is kept, and why.
+//! `plan`: what the controller is going to do, what is kept, and why.
 
-use agenttier_backup_plan::{Action, HeldBack, Limits, Pacer, Protection, Verdict, admit};
+use agenttier_backup_plan::{Action, Fate, Rate, Readiness, Verdict, in_order};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output::{Output, age, table};
 use super::{Cluster, Scope};
-use crate::observe::{Observed, judge};
+use crate::observe::Survey;
 
-/// Shows what the controller would do now: which snapshots it would take and prune, which recovery points
-/// are kept and why, and which volumes are not protected.
+/// Shows what the controller is going to do: which snapshots it wants to take and prune, in which order, which
+/// recovery points are kept and why, and which volumes are not protected.
 ///
-/// It is computed here, by the controller's own rules, from what the cluster holds now; nothing is changed.
-/// Pacing is the one thing it cannot know: the controller may take several minutes for a long list.
+/// It is computed here, by the controller's own rules, from what the cluster holds now; nothing is changed. How much
+/// of it is done at once is for the controller to say: it keeps to a pace, and has only so many snapshots of a CSI
+/// driver under way.
+///
+/// With -n, no right beyond that namespace is needed; but whoever may not read policies is not told what is due.
 #[derive(Debug, Args)]
 pub(super) struct Plan {
     #[command(flatten)]
@@ -23,71 +26,134 @@ pub(super) struct Plan {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Report {
     now: Timestamp,
+    /// Everything that is wanted, in the order to be done.
     actions: Vec<Action>,
-    waiting: usize,
+    #[serde(skip)]
+    whys: Vec<String>,
     volumes: Vec<Verdict>,
+    /// Kinds that whoever asks may not read.
+    hidden: Vec<String>,
+    /// Objects that make no sense.
+    unreadable: Vec<String>,
 }
 
 impl Plan {
     pub(super) async fn run(self, cluster: &Cluster) -> anyhow::Result<()> {
-        let observed = Observed::list(&cluster.client().await?).await?;
+        let survey = Survey::take(&cluster.client().await?, self.scope.namespace.as_deref()).await?;
         let now = Timestamp::now();
-        let mut volumes = judge(now, &observed);
-        volumes.retain(|verdict| self.scope.includes(&verdict.volume.namespace));
-        let admission = admit(now, Pacer::new(), &Limits::default(), &HeldBack::new(), &volumes);
-        let report = Report { now, actions: admission.actions, waiting: admission.waiting, volumes };
-        self.output.print(&report, print)
+        for caveat in survey.caveats() {
+            eprintln!("note: {caveat}");
+        }
+        let volumes = survey.judge(now);
+        let wanted = in_order(&survey.setbacks(), &volumes);
+        let whys = wanted.iter().map(|(verdict, action)| why(now, verdict, action)).collect();
+        let actions = wanted.into_iter().map(|(_, action)| action.clone()).collect();
+        let Survey { hidden, unreadable, .. } = survey;
+        let report = Report { now, actions, whys, volumes, hidden, unreadable };
+        self.output.print(&report, |report| self.print(report))
+    }
+
+    fn print(&self, report: &Report) {
+        if report.volumes.is_empty() {
+            println!("No workspace volumes found.");
+            return;
+        }
+        print_volumes(report);
+        println!();
+        print_trouble(report);
+        if report.actions.is_empty() {
+            println!("Nothing to do now.");
+            return;
+        }
+        print_actions(report);
+        println!();
+        let mut rate = Rate::default();
+        report.volumes.iter().filter_map(|verdict| verdict.interval).for_each(|interval| rate.add(interval));
+        let shared = if self.scope.namespace.is_some() { ", shared with all other namespaces" } else { "" };
+        println!(
+            "In this order, at the controller's pace: {:.1} snapshots a minute for these volumes{shared}, or its \
+             --snapshots-per-minute-at-least if that is more; and of a CSI driver no more at once than its \
+             --snapshots-in-flight.",
+            rate.per_minute()
+        );
     }
 }
 
-fn print(report: &Report) {
-    let now = report.now;
-    if report.volumes.is_empty() {
-        println!("No workspace volumes found.");
-        return;
+/// Why something is wanted, for a person.
+fn why(now: Timestamp, verdict: &Verdict, action: &Action) -> String {
+    match action {
+        Action::TakeSnapshot(take) => format!("not covered since {} ago", age(now, take.exposed_since)),
+        Action::Prune(prune) => {
+            let fate = verdict.points.iter().find(|point| point.name == prune.name).map(|point| &point.fate);
+            match fate {
+                Some(Fate::Prune { reason, keeper }) => format!("{reason}; {} is newer", keeper.name),
+                _ => format!("{} is newer", prune.keeper.name),
+            }
+        }
     }
+}
+
+fn print_volumes(report: &Report) {
     let mut volumes =
         table(&["NAMESPACE", "VOLUME", "SANDBOX", "POLICY", "PROTECTION", "NEWEST", "KEPT", "NEXT"]);
     for verdict in &report.volumes {
-        let (protection, newest) = match &verdict.protection {
-            Protection::Protected { newest } => ("Protected".to_owned(), Some(*newest)),
-            Protection::Awaited { .. } => ("Awaited".to_owned(), None),
-            Protection::Overdue { newest, reason } => (format!("Overdue: {reason}"), *newest),
-            Protection::Unprotected { reason } => (format!("Unprotected: {reason}"), None),
-        };
+        let newest = verdict.protection.newest();
         volumes.add_row([
             verdict.volume.namespace.clone(),
             verdict.volume.claim.clone(),
             verdict.sandbox.clone().unwrap_or_else(|| "-".into()),
             verdict.policy.clone().unwrap_or_else(|| "-".into()),
-            protection,
-            newest.map_or_else(|| "-".into(), |newest| age(now, newest)),
-            verdict.points.iter().filter(|point| point.ours).count().to_string(),
+            verdict.protection.to_string(),
+            newest.map_or_else(|| "-".into(), |newest| age(report.now, newest)),
+            kept(verdict).to_string(),
             next(verdict),
         ]);
     }
     println!("{}", volumes.trim_fmt());
-    println!();
-    if report.actions.is_empty() && report.waiting == 0 {
-        println!("Nothing to do now.");
-        return;
-    }
-    let mut actions = table(&["DO", "NAMESPACE", "SNAPSHOT", "WHY"]);
-    for action in &report.actions {
-        let (verb, why) = match action {
-            Action::Prune(prune) => ("prune", format!("past retention; {} is newer", prune.keeper.name)),
-            Action::TakeSnapshot(take) => {
-                ("snapshot", format!("not covered since {} ago", age(now, take.exposed_since)))
+}
+
+/// Recovery points that can be restored from, and stay.
+fn kept(verdict: &Verdict) -> usize {
+    let stays = verdict.points.iter().filter(|point| {
+        let goes = matches!(point.fate, Fate::Prune { .. }) || point.terminating;
+        point.ours && point.readiness == Readiness::Ready && !goes
+    });
+    stays.count()
+}
+
+/// What fails, in the words of the API server or the storage.
+fn print_trouble(report: &Report) {
+    let mut lines = Vec::new();
+    for verdict in &report.volumes {
+        let volume = format!("{}/{}", verdict.volume.namespace, verdict.volume.claim);
+        for (kind, setback) in &verdict.setbacks {
+            let since = age(report.now, setback.since);
+            lines.push(format!("{volume}: {kind} fails since {since} ago: {}", setback.message));
+        }
+        for point in verdict.points.iter().filter(|point| point.ours) {
+            if let Some(error) = &point.error {
+                lines.push(format!("{volume}: {} ({:?}): {error}", point.name, point.readiness));
             }
+        }
+    }
+    if !lines.is_empty() {
+        println!("{}\n", lines.join("\n"));
+    }
+}
+
+fn print_actions(report: &Report) {
+    let mut actions = table(&["DO", "NAMESPACE", "SNAPSHOT", "WHY"]);
+    for (action, why) in report.actions.iter().zip(&report.whys) {
+        let verb = match action {
+            Action::Prune(_) => "prune",
+            Action::TakeSnapshot(_) => "snapshot",
         };
-        actions.add_row([verb, &action.volume().namespace, action.snapshot(), &why]);
+        actions.add_row([verb, &action.volume().namespace, action.snapshot(), why]);
     }
     println!("{}", actions.trim_fmt());
-    if report.waiting > 0 {
-        println!("… and {} more as pacing and the in-flight caps allow.", report.waiting);
-    }
 }
 
 fn next(verdict: &Verdict) -> String {

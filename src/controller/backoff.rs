@@ -1,69 +1,88 @@
-//! After an error a volume is left alone for a while; a little longer each time.
+//! What failed is left alone for a while; a little longer each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use agenttier_backup_plan::{Action, HeldBack, VolumeUid};
+use agenttier_backup_plan::{Action, ActionKind, HeldBack, Reason, Setback, VolumeUid};
 use jiff::{SignedDuration, Timestamp};
+
+use crate::act::Failure;
 
 const FIRST: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+/// A missing right comes back when somebody gives it; asking for it meanwhile is load for nothing.
+const LONGEST_WITHOUT_RIGHT: SignedDuration = SignedDuration::from_hours(1);
 
-/// Errors in a row, per volume.
+/// Errors in a row, per volume and kind of order: what goes well of one kind proves nothing about the other.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
-    errors: BTreeMap<VolumeUid, Errors>,
+    errors: BTreeMap<(VolumeUid, ActionKind), Errors>,
     held: HeldBack,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Errors {
     in_a_row: u32,
-    /// The last one was of a prune. What goes well of the other kind proves nothing about it.
-    of_a_prune: bool,
+    /// The pass of the last one.
+    pass: Timestamp,
 }
 
 impl Backoff {
-    /// The volumes that are left alone, each until a moment of its own.
+    /// What is left alone, each until a moment of its own, and why.
     pub(super) fn held(&self) -> &HeldBack {
         &self.held
     }
 
     pub(super) fn succeeded(&mut self, action: &Action) {
-        let volume = &action.volume().uid;
-        if self.errors.get(volume).is_some_and(|errors| errors.of_a_prune == is_prune(action)) {
-            self.errors.remove(volume);
-            self.held.remove(volume);
-        }
+        let key = key(action);
+        self.errors.remove(&key);
+        self.held.remove(&key);
     }
 
-    pub(super) fn failed(&mut self, now: Timestamp, action: &Action) {
-        let volume = &action.volume().uid;
-        let errors = self.errors.entry(volume.clone()).or_default();
-        let pause = FIRST.saturating_mul(1 << errors.in_a_row.min(10)).min(LONGEST);
-        *errors = Errors { in_a_row: errors.in_a_row + 1, of_a_prune: is_prune(action) };
-        self.held.insert(volume.clone(), now.checked_add(pause).unwrap_or(Timestamp::MAX));
+    /// Notes a failure in the pass that began at `pass`. Several of one kind and volume in one pass are one: ten
+    /// recovery points that may not be deleted show no more than one does.
+    pub(super) fn failed(&mut self, now: Timestamp, pass: Timestamp, action: &Action, failure: &Failure) {
+        let key = key(action);
+        let errors = self.errors.entry(key.clone()).or_insert(Errors { in_a_row: 0, pass: Timestamp::MIN });
+        if errors.pass == pass {
+            return;
+        }
+        let longest = if matches!(failure, Failure::Forbidden(_)) { LONGEST_WITHOUT_RIGHT } else { LONGEST };
+        let pause = FIRST.saturating_mul(1 << errors.in_a_row.min(10)).min(longest);
+        *errors = Errors { in_a_row: errors.in_a_row + 1, pass };
+        let since = self.held.get(&key).map_or(now, |setback| setback.since);
+        let setback = Setback {
+            reason: Reason::named(failure.reason()),
+            message: failure.to_string(),
+            since,
+            until: now.checked_add(pause).unwrap_or(Timestamp::MAX),
+        };
+        self.held.insert(key, setback);
     }
 
     /// Forgets volumes that are no longer there.
-    pub(super) fn keep_only(&mut self, exists: impl Fn(&VolumeUid) -> bool) {
-        self.errors.retain(|volume, _| exists(volume));
-        self.held.retain(|volume, _| exists(volume));
+    pub(super) fn keep_only(&mut self, there: &BTreeSet<&VolumeUid>) {
+        self.errors.retain(|(volume, _), _| there.contains(volume));
+        self.held.retain(|(volume, _), _| there.contains(volume));
     }
 }
 
-fn is_prune(action: &Action) -> bool {
-    matches!(action, Action::Prune(_))
+fn key(action: &Action) -> (VolumeUid, ActionKind) {
+    (action.volume().uid.clone(), action.kind())
 }
 
 #[cfg(test)]
 mod tests {
-    use agenttier_backup_plan::{Keeper, Prune, VolumeId};
+    use agenttier_backup_plan::{Interval, Keeper, Prune, Slots, TakeSnapshot, VolumeId};
 
     use super::*;
 
+    fn volume() -> VolumeId {
+        VolumeId { namespace: "n".into(), claim: "c".into(), uid: VolumeUid::new("v") }
+    }
+
     fn prune() -> Action {
         Action::Prune(Prune {
-            volume: VolumeId { namespace: "n".into(), claim: "c".into(), uid: VolumeUid::new("v") },
+            volume: volume(),
             name: "old".into(),
             uid: "old-uid".into(),
             version: "1".into(),
@@ -71,21 +90,86 @@ mod tests {
         })
     }
 
+    fn take() -> Action {
+        let interval = Interval::new(SignedDuration::from_hours(6)).expect("a fair interval");
+        Action::TakeSnapshot(TakeSnapshot {
+            volume: volume(),
+            name: "new".into(),
+            slot: Slots::of(&volume().uid, interval).at(Timestamp::UNIX_EPOCH),
+            class: None,
+            sandbox: None,
+            exposed_since: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    /// The pauses, in seconds, after so many failures in a row, each in a pass of its own.
+    fn pauses(backoff: &mut Backoff, action: &Action, failure: &Failure, times: i64) -> Vec<i64> {
+        let pause = |n| {
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(n);
+            backoff.failed(now, now, action, failure);
+            backoff.held()[&key(action)].until.duration_since(now).as_secs()
+        };
+        (0..times).map(pause).collect()
+    }
+
     #[test]
     fn pauses_grow_to_five_minutes_and_end_with_a_success() {
-        let (now, action) = (Timestamp::UNIX_EPOCH, prune());
+        let action = prune();
         let mut backoff = Backoff::default();
-        let mut pauses = vec![];
-        for _ in 0..9 {
-            backoff.failed(now, &action);
-            pauses.push(backoff.held()[&action.volume().uid].as_second());
-        }
-        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+        let full = Failure::QuotaExceeded("full".into());
+        assert_eq!(pauses(&mut backoff, &action, &full, 9), [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+        assert_eq!(backoff.held()[&key(&action)].since, Timestamp::UNIX_EPOCH, "the first of them");
         backoff.succeeded(&action);
         assert!(backoff.held().is_empty());
-        backoff.failed(now, &action);
-        assert_eq!(backoff.held()[&action.volume().uid].as_second(), 5);
-        backoff.keep_only(|_| false);
+        assert_eq!(pauses(&mut backoff, &action, &full, 1), [5]);
+        backoff.keep_only(&BTreeSet::new());
         assert!(backoff.held().is_empty());
+        assert_eq!(pauses(&mut backoff, &action, &full, 1), [5]);
+    }
+
+    #[test]
+    fn a_missing_right_is_asked_for_once_an_hour_at_last() {
+        let forbidden = Failure::Forbidden("no".into());
+        let pauses = pauses(&mut Backoff::default(), &prune(), &forbidden, 12);
+        assert_eq!(pauses[8..], [1280, 2560, 3600, 3600]);
+    }
+
+    #[test]
+    fn many_failures_of_one_pass_are_one() {
+        let (now, action) = (Timestamp::UNIX_EPOCH, prune());
+        let mut backoff = Backoff::default();
+        for n in 0..10 {
+            backoff.failed(now + SignedDuration::from_secs(n), now, &action, &Failure::NoAnswer);
+        }
+        assert_eq!(backoff.held()[&key(&action)].until, now + FIRST);
+    }
+
+    #[test]
+    fn what_goes_well_of_one_kind_proves_nothing_of_the_other() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut backoff = Backoff::default();
+        backoff.failed(now, now, &prune(), &Failure::Forbidden("no".into()));
+        assert!(!backoff.held().contains_key(&key(&take())), "snapshots go on");
+        backoff.succeeded(&take());
+        assert_eq!(backoff.held()[&key(&prune())].reason, Reason::Forbidden);
+    }
+
+    /// A policy's status and `plan` name it.
+    #[test]
+    fn every_failure_has_a_name_that_the_planner_knows() {
+        let text = String::new;
+        for failure in [
+            Failure::KeeperUnfit { keeper: text(), state: "gone" },
+            Failure::NameTaken,
+            Failure::Changed,
+            Failure::QuotaExceeded(text()),
+            Failure::Forbidden(text()),
+            Failure::NamespaceTerminating(text()),
+            Failure::Refused(text()),
+            Failure::NoAnswer,
+            Failure::Unavailable(text()),
+        ] {
+            assert_eq!(Reason::named(failure.reason()).to_string(), failure.reason());
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agenttier_backup_plan::{Action, Admission, HeldBack, Limits, Pacer, Verdict, VolumeId, admit};
+use agenttier_backup_plan::{Action, Limits, Pacer, VolumeId, admit};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use super::backoff::Backoff;
 use crate::act::{Done, Executor, Outcome};
 use crate::agenttier::Sandbox;
 use crate::observe::{Caches, Observed, Unconfirmed, judge};
-use crate::publish::{Announcer, Occasion, StatusWriter};
+use crate::publish::{Announcer, Occasion, Pace, Repetition, StatusWriter};
 
 /// What a pass leaves for the next one. All of it may be lost: it is won again from the objects.
 pub(super) struct Passes {
@@ -23,6 +23,7 @@ pub(super) struct Passes {
     backoff: Backoff,
     statuses: StatusWriter,
     announcer: Announcer,
+    announced: Repetition,
 }
 
 impl Passes {
@@ -35,6 +36,7 @@ impl Passes {
             backoff: Backoff::default(),
             statuses: StatusWriter::new(client.clone()),
             announcer: Announcer::start(client.clone()),
+            announced: Repetition::default(),
         }
     }
 
@@ -43,37 +45,39 @@ impl Passes {
         let now = Timestamp::now();
         let mut observed = caches.observed();
         self.unconfirmed.lay_over(now, &mut observed.snapshots);
-        let verdicts = judge(now, &observed);
-        self.backoff.keep_only(|uid| verdicts.iter().any(|verdict| verdict.volume.uid == *uid));
-        let admission = self.admit(now, self.backoff.held(), &verdicts);
+        let mut verdicts = judge(now, &observed, self.backoff.held());
+        self.backoff.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());
+        self.announced.forget(now);
+        let admission = admit(now, self.pacer, &self.limits, self.backoff.held(), &verdicts);
         self.pacer = admission.pacer;
-        if !admission.actions.is_empty() || admission.waiting > 0 {
-            tracing::info!(
-                volumes = verdicts.len(),
-                actions = admission.actions.len(),
-                waiting = admission.waiting,
-                "pass"
-            );
+        let (volumes, actions, waiting) = (verdicts.len(), admission.actions.len(), admission.waiting.len());
+        if actions > 0 {
+            tracing::info!(volumes, actions, waiting, "pass");
+        } else {
+            tracing::debug!(volumes, waiting, "pass");
         }
 
-        let outcomes = self.executor.run(admission.actions, stop).await;
+        let outcomes = self.executor.run(admission.actions.clone(), stop).await;
         let busy = !outcomes.is_empty();
+        let failed = outcomes.iter().any(|outcome| outcome.result.is_err());
         for outcome in outcomes {
-            self.digest(&observed, outcome);
+            self.digest(now, &observed, outcome);
         }
-        let status_due = self.statuses.write(now, &observed.policies, &verdicts).await;
+        if failed {
+            // What has just failed is to be told at once: a status is written but once a minute.
+            verdicts = judge(now, &observed, self.backoff.held());
+        }
+        admission.name_waits(&mut verdicts);
+        let pace = Pace { limits: self.limits, per_minute: admission.per_minute };
+        let status_due = self.statuses.write(now, &observed, &verdicts, &pace).await;
 
         let wakes = verdicts.iter().filter_map(|verdict| verdict.wake);
         let soon = busy.then(Timestamp::now);
         wakes.chain(admission.wake).chain(status_due).chain(soon).min()
     }
 
-    fn admit(&self, now: Timestamp, held: &HeldBack, verdicts: &[Verdict]) -> Admission {
-        admit(now, self.pacer, &self.limits, held, verdicts)
-    }
-
-    /// Remembers what was done and says it where people look.
-    fn digest(&mut self, observed: &Observed, outcome: Outcome) {
+    /// Remembers what was done in the pass that began at `pass`, and says it where people look.
+    fn digest(&mut self, pass: Timestamp, observed: &Observed, outcome: Outcome) {
         let now = Timestamp::now();
         let volume = outcome.action.volume().clone();
         let snapshot = outcome.action.snapshot().to_owned();
@@ -93,13 +97,16 @@ impl Passes {
             }
             (_, Err(failure)) if failure.is_stale_plan() => {
                 tracing::debug!(%namespace, %claim, %snapshot, %failure, "planned from an older state");
-                self.backoff.failed(now, &outcome.action);
+                self.backoff.failed(now, pass, &outcome.action, &failure);
                 return;
             }
             (action, Err(failure)) => {
                 let doing = if matches!(action, Action::Prune(_)) { "prune" } else { "snapshot" };
                 tracing::warn!(%namespace, %claim, %snapshot, reason = failure.reason(), %failure, "cannot {doing}");
-                self.backoff.failed(now, &outcome.action);
+                self.backoff.failed(now, pass, action, &failure);
+                if !self.announced.is_news(now, &volume.uid, failure.reason()) {
+                    return;
+                }
                 ("BackupFailed", "Warning", format!("Cannot {doing} {snapshot}: {failure}"))
             }
             // An order and its result are of one kind.

@@ -1,6 +1,6 @@
 //! Which policy a namespace follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agenttier_backup_plan::{Governance, Interval, Policy, Reason, Retention};
 use k8s_openapi::api::core::v1::Namespace;
@@ -78,17 +78,49 @@ pub fn governance<'a>(
         .collect();
     ranked.sort_by_key(|(policy, ..)| (-policy.spec.priority, policy.name_any()));
 
-    let none = BTreeMap::new();
     let mut governed = BTreeMap::new();
     for namespace in namespaces {
-        let labels = namespace.metadata.labels.as_ref().unwrap_or(&none);
         let governance = ranked
             .iter()
-            .find(|(_, selector, _)| selector.matches(labels))
+            .find(|(_, selector, _)| selector.matches(namespace.labels()))
             .map_or(Governance::Nobody, |(.., governance)| governance.clone());
         governed.insert(namespace.name_any(), governance);
     }
     governed
+}
+
+/// How far a policy reaches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Namespaces that it selects.
+    pub selected: usize,
+    /// Of these, those that follow it.
+    pub followed: usize,
+    /// The policies that the others follow instead.
+    pub outranked_by: BTreeSet<String>,
+}
+
+/// How far a policy reaches, given which policy each namespace follows.
+#[must_use]
+pub fn reach<'a>(
+    policy: &BackupPolicy,
+    namespaces: impl IntoIterator<Item = &'a Namespace>,
+    governed: &BTreeMap<String, Governance>,
+) -> Reach {
+    let mut reach = Reach::default();
+    let Ok(selector) = selector(policy) else { return reach };
+    let name = policy.name_any();
+    for namespace in namespaces {
+        if !selector.matches(namespace.labels()) {
+            continue;
+        }
+        reach.selected += 1;
+        match governed.get(&namespace.name_any()).and_then(Governance::policy_name) {
+            Some(followed) if followed == name => reach.followed += 1,
+            other => reach.outranked_by.extend(other.map(str::to_owned)),
+        }
+    }
+    reach
 }
 
 fn selector(policy: &BackupPolicy) -> Result<Selector, Invalid> {
@@ -135,6 +167,11 @@ mod tests {
         let governed = governance(&policies, &namespaces);
         assert_eq!(governed["plain"].policy_name(), Some("default"));
         assert_eq!(governed["rich"].policy_name(), Some("gold-a"));
+
+        let reach = |policy: usize| reach(&policies[policy], &namespaces, &governed);
+        assert_eq!(reach(0), Reach { selected: 2, followed: 1, outranked_by: ["gold-a".to_owned()].into() });
+        assert_eq!(reach(1), Reach { selected: 1, followed: 0, outranked_by: ["gold-a".to_owned()].into() });
+        assert_eq!(reach(2), Reach { selected: 1, followed: 1, outranked_by: BTreeSet::new() });
     }
 
     #[test]

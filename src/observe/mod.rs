@@ -4,13 +4,17 @@ mod caches;
 mod governance;
 mod judge;
 mod observed;
+mod retired;
+mod setbacks;
+mod survey;
 mod trim;
 mod unconfirmed;
 mod volumes;
 
 pub use caches::{Caches, Watches};
-pub use governance::{Invalid, governance, in_force};
+pub use governance::{Invalid, Reach, governance, in_force, reach};
 pub use judge::judge;
 pub use observed::Observed;
+pub use survey::Survey;
 pub use unconfirmed::Unconfirmed;
 pub use volumes::{is_pinned, marks_of, recovery_point, volumes};

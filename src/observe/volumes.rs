@@ -12,15 +12,23 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
 use super::Observed;
+use super::retired::Retired;
 use crate::agenttier::Sandbox;
 use crate::csi::{GROUP, VolumeSnapshot};
 
-/// Every workspace volume, with all snapshots of its claim, in the order of namespace and name.
+/// Every workspace volume with all snapshots of its claim, and every volume that was one and of which recovery points
+/// of ours are left; in the order of namespace and name.
 #[must_use]
 pub fn volumes(observed: &Observed) -> Vec<Volume> {
     let index = Index::of(observed);
-    let mut volumes: Vec<Volume> = observed.claims.iter().filter_map(|claim| index.volume(claim)).collect();
-    volumes.sort_by(|a, b| (&a.namespace, &a.claim).cmp(&(&b.namespace, &b.claim)));
+    let workspaces: Vec<Workspace<'_>> =
+        observed.claims.iter().filter_map(|claim| index.workspace(claim)).collect();
+    let live: BTreeSet<&str> = workspaces.iter().map(|workspace| workspace.uid).collect();
+    let retired = Retired::of(observed, &live);
+    let mut volumes: Vec<Volume> =
+        workspaces.iter().map(|workspace| index.volume(workspace, &retired)).collect();
+    volumes.extend(retired.volumes(|namespace, snapshot| index.point(namespace, snapshot)));
+    volumes.sort_by(|a, b| (&a.namespace, &a.claim, &a.uid).cmp(&(&b.namespace, &b.claim, &b.uid)));
     volumes
 }
 
@@ -39,6 +47,16 @@ pub fn is_pinned(snapshot: &VolumeSnapshot) -> bool {
 
 /// (namespace, name) of a claim.
 type ClaimKey<'a> = (&'a str, &'a str);
+
+/// A claim that is a sandbox workspace.
+struct Workspace<'a> {
+    claim: &'a PersistentVolumeClaim,
+    uid: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    created: Timestamp,
+    sandbox: Option<&'a Sandbox>,
+}
 
 /// What is looked up once a claim.
 struct Index<'a> {
@@ -92,7 +110,7 @@ impl<'a> Index<'a> {
         index
     }
 
-    fn volume(&self, claim: &PersistentVolumeClaim) -> Option<Volume> {
+    fn workspace(&self, claim: &'a PersistentVolumeClaim) -> Option<Workspace<'a>> {
         let uid = claim.metadata.uid.as_deref()?;
         let namespace = claim.metadata.namespace.as_deref()?;
         let name = claim.metadata.name.as_deref()?;
@@ -112,8 +130,19 @@ impl<'a> Index<'a> {
             return None;
         }
         let sandbox = self.sandbox_of.get(&key).copied().or_else(|| owner.into_iter().flatten().next());
+        Some(Workspace { claim, uid, namespace, name, created, sandbox })
+    }
+
+    fn volume(&self, workspace: &Workspace<'_>, retired: &Retired<'_>) -> Volume {
+        let Workspace { claim, uid, namespace, name, created, sandbox } = *workspace;
         let volume_name = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
-        Some(Volume {
+        let points = self.snapshots_of.get(&(namespace, name)).into_iter().flatten();
+        // Those of an earlier volume of that name are told of there.
+        let points: Vec<RecoveryPoint> = points
+            .filter_map(|snapshot| self.point(namespace, snapshot))
+            .filter(|point| !retired.holds(namespace, &point.ownership))
+            .collect();
+        Volume {
             uid: VolumeUid::new(uid),
             namespace: namespace.to_owned(),
             claim: name.to_owned(),
@@ -127,15 +156,9 @@ impl<'a> Index<'a> {
             driver: volume_name.and_then(|name| self.driver_of.get(name)).map(|driver| (*driver).to_owned()),
             sandbox: sandbox
                 .map(|sandbox| SandboxRef { name: sandbox.name_any(), phase: sandbox.phase().to_owned() }),
-            points: self
-                .snapshots_of
-                .get(&key)
-                .into_iter()
-                .flatten()
-                .filter_map(|snapshot| self.point(namespace, snapshot))
-                .collect(),
+            points,
             taken_names: self.names_in.get(namespace).cloned().unwrap_or_default(),
-        })
+        }
     }
 
     fn point(&self, namespace: &str, snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
@@ -156,6 +179,7 @@ pub fn recovery_point(snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
         uid: snapshot.metadata.uid.clone()?,
         version: snapshot.metadata.resource_version.clone().unwrap_or_default(),
         ownership: marks_of(snapshot),
+        sandbox: snapshot.annotations().get(marks::SANDBOX).filter(|name| !name.is_empty()).cloned(),
         slot: slot.and_then(|slot| slot.parse::<Timestamp>().ok()),
         created: snapshot.metadata.creation_timestamp.as_ref()?.0,
         cut: status.and_then(|status| status.creation_time.as_ref()).map(|time| time.0),

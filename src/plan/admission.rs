@@ -1,10 +1,10 @@
 //! `admit`: of all that is wanted, what may be done now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::{Action, Pacer, Rate, Readiness, Verdict, VolumeUid};
+use crate::{Action, ActionKind, HeldBack, Pacer, Rate, Readiness, Reason, Verdict, VolumeUid};
 
 /// How much may be under way at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,25 +22,66 @@ impl Default for Limits {
     }
 }
 
-/// Volumes whose last action failed, each with the moment until which it is left alone.
-///
-/// They stay in here until an action succeeds: past their moment they may try again, but after all others. The most
-/// exposed are those that fail, and would otherwise use up the whole pace with attempts.
-pub type HeldBack = BTreeMap<VolumeUid, Timestamp>;
-
 /// What may be done now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admission {
-    /// In the order to be done: prunes first, then snapshots, the most exposed volume first; of each kind,
-    /// those of volumes whose last action failed come last.
+    /// In the order of [`in_order`].
     pub actions: Vec<Action>,
     /// The pacer after these actions.
     pub pacer: Pacer,
-    /// How many wanted actions have to wait.
-    pub waiting: usize,
+    /// What has to wait, in the same order.
+    pub waiting: Vec<Waiting>,
     /// When the first of those that wait for time alone may be done. Those that wait for a
     /// place in flight are woken by the object that leaves its place.
     pub wake: Option<Timestamp>,
+    /// Snapshots that may be started a minute, for as long as the volumes are these.
+    pub per_minute: f64,
+}
+
+/// A wish that has to wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The volume that it is about.
+    pub volume: VolumeUid,
+    /// What it is for.
+    pub kind: ActionKind,
+    /// What it waits for.
+    pub reason: Reason,
+}
+
+impl Admission {
+    /// Gives every verdict on a volume that waits for its turn the reason for which it has to wait.
+    pub fn name_waits(&self, verdicts: &mut [Verdict]) {
+        let waits = self.waiting.iter().filter(|waiting| waiting.kind == ActionKind::TakeSnapshot);
+        let reasons: BTreeMap<&VolumeUid, Reason> =
+            waits.map(|waiting| (&waiting.volume, waiting.reason)).collect();
+        for verdict in verdicts {
+            if let Some(reason) = reasons.get(&verdict.volume.uid) {
+                verdict.protection.name_wait(*reason);
+            }
+        }
+    }
+}
+
+/// Everything that is wanted, in the order to be done: prunes first, they free quota; then snapshots, of the volume
+/// that would lose the most work first. Of each kind, those of volumes where the last ones failed come last.
+#[must_use]
+pub fn in_order<'v>(held: &HeldBack, verdicts: &'v [Verdict]) -> Vec<(&'v Verdict, &'v Action)> {
+    let mut wanted: Vec<(&Verdict, &Action)> = verdicts
+        .iter()
+        .flat_map(|verdict| verdict.wants.iter().map(move |action| (verdict, action)))
+        .collect();
+    wanted.sort_by_cached_key(|(verdict, action)| {
+        let uid = &action.volume().uid;
+        let held = held.contains_key(&(uid.clone(), action.kind()));
+        match action {
+            Action::Prune(prune) => (0, held, Timestamp::MIN, prune.name.as_str(), uid),
+            Action::TakeSnapshot(take) => {
+                (1, held || verdict.failed_snapshots > 0, take.exposed_since, "", uid)
+            }
+        }
+    });
+    wanted
 }
 
 /// Lets through what pacing, the caps per driver and the back-off allow at `now`.
@@ -65,28 +106,27 @@ pub fn admit(
         }
     }
 
-    let mut wanted: Vec<(&Verdict, &Action)> = verdicts
-        .iter()
-        .flat_map(|verdict| verdict.wants.iter().map(move |action| (verdict, action)))
-        .collect();
-    // Prunes first: they free quota. Then whoever would lose the most work, but for those that failed before.
-    wanted.sort_by_key(|(_, action)| {
-        let uid = &action.volume().uid;
-        let failed = held.contains_key(uid);
-        match action {
-            Action::Prune(prune) => (0, failed, Timestamp::MIN, prune.name.as_str(), uid),
-            Action::TakeSnapshot(take) => (1, failed, take.exposed_since, "", uid),
-        }
-    });
-
-    let total = wanted.len();
     let mut actions = Vec::new();
+    let mut waiting = Vec::new();
     let mut wake: Option<Timestamp> = None;
     let mut wake_at = |at: Timestamp| wake = Some(wake.map_or(at, |wake| wake.min(at)));
-    for (verdict, action) in wanted {
-        if let Some(until) = held.get(&verdict.volume.uid).filter(|until| **until > now) {
-            wake_at(*until);
-            continue;
+    let mut tried_again = BTreeSet::new();
+    for (verdict, action) in in_order(held, verdicts) {
+        let kind = action.kind();
+        let key = (verdict.volume.uid.clone(), kind);
+        let mut wait = |reason| waiting.push(Waiting { volume: verdict.volume.uid.clone(), kind, reason });
+        let setback = held.get(&key);
+        if let Some(setback) = setback {
+            if setback.until > now {
+                wake_at(setback.until);
+                wait(setback.reason);
+                continue;
+            }
+            // One shows whether it works again.
+            if tried_again.contains(&key) {
+                wait(setback.reason);
+                continue;
+            }
         }
         let load = load.entry(verdict.driver.as_deref()).or_default();
         match action {
@@ -94,16 +134,23 @@ pub fn admit(
             Action::TakeSnapshot(_) if load.snapshots < limits.snapshots_in_flight => {
                 let Some(next) = pacer.take(now, rate) else {
                     wake_at(pacer.free_at());
+                    wait(Reason::Paced);
                     continue;
                 };
                 pacer = next;
                 load.snapshots += 1;
             }
-            Action::Prune(_) | Action::TakeSnapshot(_) => continue,
+            Action::Prune(_) | Action::TakeSnapshot(_) => {
+                wait(Reason::DriverBusy);
+                continue;
+            }
+        }
+        if setback.is_some() {
+            tried_again.insert(key);
         }
         actions.push(action.clone());
     }
-    Admission { waiting: total - actions.len(), actions, pacer, wake }
+    Admission { actions, pacer, waiting, wake, per_minute: pacer.per_minute(rate) }
 }
 
 /// What one driver is busy with.

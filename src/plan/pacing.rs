@@ -59,14 +59,19 @@ impl Pacer {
         self.spent_until.checked_sub(BURST).unwrap_or(Timestamp::MIN)
     }
 
+    /// Starts per minute under this need.
+    #[must_use]
+    pub fn per_minute(self, rate: Rate) -> f64 {
+        rate.per_minute().max(f64::from(self.floor_per_minute))
+    }
+
     /// Takes one start out of the allowance, if there is one at `now`.
     #[must_use]
     pub fn take(self, now: Timestamp, rate: Rate) -> Option<Self> {
         if now < self.free_at() {
             return None;
         }
-        let per_minute = rate.per_minute().max(f64::from(self.floor_per_minute));
-        let spacing = SignedDuration::from_secs_f64(60.0 / per_minute);
+        let spacing = SignedDuration::from_secs_f64(60.0 / self.per_minute(rate));
         let spent_until = self.spent_until.max(now).checked_add(spacing).unwrap_or(Timestamp::MAX);
         Some(Self { spent_until, ..self })
     }

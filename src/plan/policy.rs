@@ -67,6 +67,8 @@ pub struct Retention {
 pub enum Governance {
     /// No policy selects the namespace.
     Nobody,
+    /// Whoever asks may not read what decides it. The controller never does without.
+    Unknown,
     /// A policy selects it, but is not in force: nothing is made and nothing is deleted.
     ///
     /// No lower policy takes its place: that one might keep less.
@@ -85,7 +87,7 @@ impl Governance {
     #[must_use]
     pub fn policy_name(&self) -> Option<&str> {
         match self {
-            Self::Nobody => None,
+            Self::Nobody | Self::Unknown => None,
             Self::Held { policy, .. } => Some(policy),
             Self::By(policy) => Some(&policy.name),
         }

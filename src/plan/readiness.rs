@@ -18,7 +18,7 @@ pub enum Readiness {
     /// On its way for longer than the policy's `readyTimeout`: reported, still its volume's only one, and
     /// still good if it gets there.
     Slow,
-    /// Not ready after [`FAILED_AFTER`].
+    /// Not ready after [`FAILED_AFTER`], or after `readyTimeout` with an error that has not gone away.
     Failed,
 }
 
@@ -30,6 +30,8 @@ impl Readiness {
         match () {
             () if point.ready => Self::Ready,
             () if age >= FAILED_AFTER => Self::Failed,
+            // The snapshot controller reports errors that it then overcomes; until then it is given time.
+            () if age >= ready_timeout && point.error.is_some() => Self::Failed,
             () if age >= ready_timeout => Self::Slow,
             () => Self::InFlight,
         }

@@ -1,11 +1,15 @@
 //! What the planner has to say of a volume, as values that can be printed, tested and simulated.
+//!
+//! As JSON, keys are in camelCase, whatever has a name of its own in UpperCamelCase, and a choice is a key beside
+//! what comes with it. Scripts read it: names are added, not changed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{Fate, Interval, Readiness, Slot, VolumeUid};
+use crate::{ActionKind, Fate, Interval, Readiness, Reason, Setback, Slot, VolumeUid};
 
 /// Which volume is spoken of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -25,7 +29,7 @@ pub struct VolumeId {
 pub struct Verdict {
     /// The volume.
     pub volume: VolumeId,
-    /// Name of the Sandbox that uses it.
+    /// Name of the Sandbox that uses it, or did when its newest point was taken.
     pub sandbox: Option<String>,
     /// Name of the policy that it follows.
     pub policy: Option<String>,
@@ -39,6 +43,10 @@ pub struct Verdict {
     pub points: Vec<Judged>,
     /// What should be done now, if pacing and caps allow.
     pub wants: Vec<Action>,
+    /// Snapshots that failed since its newest Ready point.
+    pub failed_snapshots: usize,
+    /// What kept failing when it was last tried.
+    pub setbacks: BTreeMap<ActionKind, Setback>,
     /// When this verdict changes by time alone.
     pub wake: Option<Timestamp>,
 }
@@ -53,17 +61,20 @@ pub struct Judged {
     pub taken_at: Timestamp,
     /// How far it has come.
     pub readiness: Readiness,
+    /// What its storage says is wrong with it.
+    pub error: Option<String>,
     /// Whether it was made by us of this very volume.
     pub ours: bool,
     /// It is being deleted.
     pub terminating: bool,
     /// What becomes of it.
+    #[serde(flatten)]
     pub fate: Fate,
 }
 
 /// Whether a volume can be restored from a recent recovery point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "camelCase")]
+#[serde(tag = "state")]
 pub enum Protection {
     /// Its newest Ready point is younger than interval + readyTimeout.
     Protected {
@@ -74,6 +85,8 @@ pub enum Protection {
     Awaited {
         /// By then it should be protected.
         by: Timestamp,
+        /// Why it is not yet.
+        reason: Reason,
     },
     /// Its newest Ready point is older than interval + readyTimeout, or missing.
     Overdue {
@@ -87,46 +100,78 @@ pub enum Protection {
         /// Why.
         reason: Reason,
     },
+    /// It is no workspace any more: what it held can still be restored, and there is nothing left to protect.
+    Retired {
+        /// The moment that its newest Ready point is from, if there is one.
+        newest: Option<Timestamp>,
+        /// Why.
+        reason: Reason,
+    },
+    /// Whoever asks cannot see what would tell.
+    Unknown {
+        /// The moment that its newest Ready point is from, if there is one.
+        newest: Option<Timestamp>,
+        /// What cannot be seen.
+        reason: Reason,
+    },
 }
 
-/// Why a volume is not protected. Names are stable: they are shown, counted and alerted on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub enum Reason {
-    /// No policy selects its namespace.
-    NoPolicy,
-    /// Its policy is suspended.
-    PolicySuspended,
-    /// Its policy has snapshots turned off.
-    SnapshotsDisabled,
-    /// Its policy has errors.
-    PolicyInvalid,
-    /// The claim is not bound yet.
-    ClaimPending,
-    /// The claim's volume is gone.
-    ClaimLost,
-    /// The claim is being deleted.
-    ClaimTerminating,
-    /// The volume has no CSI driver, so it cannot be snapshotted.
-    NotCsi,
-    /// A snapshot is under way.
-    SnapshotInFlight,
-    /// A snapshot is not ready after readyTimeout.
-    SnapshotSlow,
-    /// The last snapshot failed.
-    SnapshotFailed,
-    /// It is due and waits for its turn.
-    WaitingForTurn,
+impl Protection {
+    /// Why the volume is not protected; `None` for one that is.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Protected { .. } => None,
+            Self::Awaited { reason, .. }
+            | Self::Overdue { reason, .. }
+            | Self::Unprotected { reason }
+            | Self::Retired { reason, .. }
+            | Self::Unknown { reason, .. } => Some(*reason),
+        }
+    }
+
+    /// The moment that the newest Ready point is from, where there is one and it matters.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        match self {
+            Self::Protected { newest } => Some(*newest),
+            Self::Overdue { newest, .. } | Self::Retired { newest, .. } | Self::Unknown { newest, .. } => {
+                *newest
+            }
+            Self::Awaited { .. } | Self::Unprotected { .. } => None,
+        }
+    }
+
+    /// Says why a volume waits for its turn, where that is all that is known.
+    pub(crate) fn name_wait(&mut self, why: Reason) {
+        if let Self::Awaited { reason, .. } | Self::Overdue { reason, .. } = self
+            && *reason == Reason::WaitingForTurn
+        {
+            *reason = why;
+        }
+    }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        let state = match self {
+            Self::Protected { .. } => "Protected",
+            Self::Awaited { .. } => "Awaited",
+            Self::Overdue { .. } => "Overdue",
+            Self::Unprotected { .. } => "Unprotected",
+            Self::Retired { .. } => "Retired",
+            Self::Unknown { .. } => "Unknown",
+        };
+        match self.reason() {
+            Some(reason) => write!(f, "{state}: {reason}"),
+            None => f.write_str(state),
+        }
     }
 }
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "action", rename_all = "camelCase")]
+#[serde(tag = "action")]
 pub enum Action {
     /// Delete a recovery point.
     Prune(Prune),

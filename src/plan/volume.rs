@@ -33,7 +33,7 @@ impl fmt::Display for VolumeUid {
     }
 }
 
-/// Where a claim stands, as `status.phase` has it.
+/// Where a volume's claim stands: as `status.phase` has it, or why that no longer matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ClaimPhase {
     /// Not bound yet (also before Kubernetes has written any phase).
@@ -42,6 +42,10 @@ pub enum ClaimPhase {
     Bound,
     /// Its volume is gone.
     Lost,
+    /// There is no claim of this UID: the volume is known from recovery points of ours alone.
+    Gone,
+    /// The claim is there, but it is no Sandbox's workspace any more.
+    Abandoned,
 }
 
 /// The Sandbox that a volume belongs to.
@@ -66,14 +70,14 @@ pub struct Volume {
     pub phase: ClaimPhase,
     /// The claim has a deletionTimestamp.
     pub terminating: bool,
-    /// When the claim was created.
+    /// When the claim was created; of one that is gone, when its oldest recovery point was.
     pub created: Timestamp,
     /// CSI driver of the bound volume; `None` while unbound or when it is not a CSI volume.
     pub driver: Option<String>,
     /// The Sandbox that uses it, if one does.
     pub sandbox: Option<SandboxRef>,
-    /// Every VolumeSnapshot whose source is a claim of this name in this namespace, whoever
-    /// made it and whichever volume (UID) it holds.
+    /// Every VolumeSnapshot whose source is a claim of this name in this namespace, whoever made it; but of a
+    /// volume whose claim is gone or abandoned, those that we made of it.
     pub points: Vec<RecoveryPoint>,
     /// The names of all VolumeSnapshots in the namespace, whosoever they are: none of them can be
     /// given again.
@@ -91,6 +95,8 @@ pub struct RecoveryPoint {
     pub version: String,
     /// Who made it, and of which volume.
     pub ownership: Ownership,
+    /// Name of the Sandbox that used the volume then, where it says so.
+    pub sandbox: Option<String>,
     /// Start of the slot that it was taken for, where it says so.
     pub slot: Option<Timestamp>,
     /// When the object was created, by the API server's clock.
@@ -99,7 +105,7 @@ pub struct RecoveryPoint {
     pub cut: Option<Timestamp>,
     /// `status.readyToUse`.
     pub ready: bool,
-    /// `status.error`, where set.
+    /// The message of `status.error`, where set.
     pub error: Option<String>,
     /// It has a deletionTimestamp.
     pub terminating: bool,

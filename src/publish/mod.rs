@@ -3,7 +3,12 @@
 mod condition;
 mod event;
 mod policy_status;
+mod repetition;
+mod status_writer;
+mod tally;
 
 pub use condition::set_condition;
 pub use event::{Announcer, Occasion};
-pub use policy_status::{StatusWriter, policy_status};
+pub use policy_status::{Pace, policy_status};
+pub use repetition::Repetition;
+pub use status_writer::StatusWriter;

@@ -1,59 +1,48 @@
-//! The status of a policy.
+//! The status of a policy, computed from the verdicts over its volumes.
 
-use std::collections::BTreeMap;
-
-use agenttier_backup_plan::{Governance, Protection, Readiness, Reason, Verdict};
-use jiff::{SignedDuration, Timestamp};
+use agenttier_backup_plan::{
+    ActionKind, Governance, Limits, Protection, Readiness, Reason, Setback, Verdict, VolumeId,
+};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, Resource, ResourceExt};
-use serde_json::json;
+use kube::{Resource, ResourceExt};
 
 use super::set_condition;
-use crate::api::{BackupPolicy, BackupPolicyStatus, FIELD_MANAGER, VolumeCounts};
-use crate::observe::in_force;
+use super::tally::Tally;
+use crate::api::{BackupPolicy, BackupPolicyStatus, FailingOrder, VolumeCounts};
+use crate::observe::{Reach, in_force};
 
-/// A policy's status is written at most once in this time.
-const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// So many failing orders are reported, those that have failed for longest.
+const FAILING: usize = 50;
 
-/// Computes the status of a policy from the verdicts over its volumes.
+/// How fast the controller goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How much may be under way at once.
+    pub limits: Limits,
+    /// Snapshots that may be started a minute.
+    pub per_minute: f64,
+}
+
+/// Computes the status of a policy. `reach` is asked only where no volume follows it.
 #[must_use]
-pub fn policy_status(now: Timestamp, policy: &BackupPolicy, verdicts: &[Verdict]) -> BackupPolicyStatus {
-    let name = policy.name_any();
-    let mut counts = VolumeCounts::default();
-    let mut points = 0;
-    let mut overdue: BTreeMap<Reason, u32> = BTreeMap::new();
-    for verdict in verdicts.iter().filter(|verdict| verdict.policy.as_ref() == Some(&name)) {
-        counts.total += 1;
-        match verdict.protection {
-            Protection::Protected { .. } => counts.protected += 1,
-            Protection::Awaited { .. } => counts.awaited += 1,
-            Protection::Unprotected { .. } => counts.unprotected += 1,
-            Protection::Overdue { reason, .. } => {
-                counts.overdue += 1;
-                *overdue.entry(reason).or_default() += 1;
-            }
-        }
-        let good = |point: &&agenttier_backup_plan::Judged| {
-            point.ours && !point.terminating && point.readiness == Readiness::Ready
-        };
-        points += verdict.points.iter().filter(good).count();
-    }
+pub fn policy_status(
+    now: Timestamp,
+    policy: &BackupPolicy,
+    verdicts: &[Verdict],
+    pace: &Pace,
+    reach: impl FnOnce() -> Reach,
+) -> BackupPolicyStatus {
+    let findings = Findings::of(policy, verdicts, pace);
     let (status, reason, message) = match in_force(policy) {
         Err(invalid) => ("False", "InvalidSpec", invalid.to_string()),
-        Ok(Governance::Held { reason, .. }) => {
-            ("False", if reason == Reason::PolicySuspended { "Suspended" } else { "Disabled" }, {
-                "nothing is made and nothing is deleted".to_owned()
-            })
-        }
-        Ok(_) if counts.overdue > 0 => {
-            let why: Vec<String> =
-                overdue.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-            ("False", "VolumesOverdue", format!("{} overdue: {}", volumes(counts.overdue), why.join(", ")))
-        }
-        Ok(_) => {
-            ("True", "Protected", format!("{} of {} protected", counts.protected, volumes(counts.total)))
-        }
+        Ok(Governance::Held { reason, .. }) => (
+            "False",
+            if reason == Reason::PolicySuspended { "Suspended" } else { "Disabled" },
+            "nothing is made and nothing is deleted".to_owned(),
+        ),
+        Ok(_) if findings.counts.total == 0 => idle(&reach()),
+        Ok(_) => findings.told(),
     };
     let mut conditions = policy.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     set_condition(
@@ -71,68 +60,148 @@ pub fn policy_status(now: Timestamp, policy: &BackupPolicy, verdicts: &[Verdict]
     BackupPolicyStatus {
         conditions,
         observed_generation: policy.meta().generation,
-        volumes: Some(counts),
-        recovery_points: Some(u32::try_from(points).unwrap_or(u32::MAX)),
+        volumes: Some(findings.counts),
+        recovery_points: Some(u32::try_from(findings.points).unwrap_or(u32::MAX)),
+        failing: findings.failing,
     }
 }
 
-fn volumes(count: u32) -> String {
-    if count == 1 { "1 volume".to_owned() } else { format!("{count} volumes") }
-}
-
-/// Writes statuses that changed, each policy's at most once a minute.
-pub struct StatusWriter {
-    client: Client,
-    written: BTreeMap<String, (Timestamp, Option<i64>)>,
-}
-
-impl StatusWriter {
-    /// Writes through this client.
-    #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client, written: BTreeMap::new() }
+/// Of a policy that no volume follows.
+fn idle(reach: &Reach) -> (&'static str, &'static str, String) {
+    if reach.selected > 0 && reach.followed == 0 && !reach.outranked_by.is_empty() {
+        let others: Vec<&str> = reach.outranked_by.iter().map(String::as_str).collect();
+        let message =
+            format!("every namespace that it selects follows another policy: {}", others.join(", "));
+        return ("Unknown", "Outranked", message);
     }
+    let message = match reach.selected {
+        0 => "no namespace matches its selector".to_owned(),
+        _ => "no namespace that follows it holds a sandbox's volume".to_owned(),
+    };
+    ("Unknown", "NoVolumes", message)
+}
 
-    /// Writes what is due; returns when the first write that had to wait is due.
-    pub async fn write(
-        &mut self,
-        now: Timestamp,
-        policies: &[std::sync::Arc<BackupPolicy>],
-        verdicts: &[Verdict],
-    ) -> Option<Timestamp> {
-        let mut wake: Option<Timestamp> = None;
-        self.written.retain(|name, _| policies.iter().any(|policy| policy.name_any() == *name));
-        for policy in policies {
-            let name = policy.name_any();
-            let status = policy_status(now, policy, verdicts);
-            if policy.status.as_ref() == Some(&status) {
-                continue;
-            }
-            let generation = policy.meta().generation;
-            if let Some((at, of)) = self.written.get(&name) {
-                let due = at.checked_add(AT_MOST_EVERY).unwrap_or(Timestamp::MAX);
-                // A person who has just edited the policy waits for the answer.
-                if due > now && *of == generation {
-                    wake = Some(wake.map_or(due, |wake| wake.min(due)));
-                    continue;
-                }
-            }
-            self.written.insert(name.clone(), (now, generation));
-            let patch = json!({
-                "apiVersion": BackupPolicy::api_version(&()),
-                "kind": BackupPolicy::kind(&()),
-                "status": status,
-            });
-            let api: Api<BackupPolicy> = Api::all(self.client.clone());
-            let params = PatchParams::apply(FIELD_MANAGER).force();
-            let patch = Patch::Apply(&patch);
-            let write = api.patch_status(&name, &params, &patch);
-            match tokio::time::timeout(crate::client::CALL_DEADLINE, write).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::warn!(policy = name, %error, "cannot write the policy's status"),
-                Err(_) => tracing::warn!(policy = name, "cannot write the policy's status: no answer"),
-            }
+/// What there is to say of the volumes that follow a policy.
+#[derive(Default)]
+struct Findings {
+    counts: VolumeCounts,
+    points: usize,
+    awaited: Tally,
+    overdue: Tally,
+    unprotected: Tally,
+    unpruned: Tally,
+    failing: Vec<FailingOrder>,
+}
+
+impl Findings {
+    fn of(policy: &BackupPolicy, verdicts: &[Verdict], pace: &Pace) -> Self {
+        let name = policy.name_any();
+        let mut findings = Self::default();
+        for verdict in verdicts.iter().filter(|verdict| verdict.policy.as_ref() == Some(&name)) {
+            findings.add(verdict, pace);
         }
-        wake
+        let order =
+            |failing: &FailingOrder| (failing.since.0, failing.volume_uid.clone(), failing.action.clone());
+        findings.failing.sort_by_cached_key(order);
+        findings.failing.truncate(FAILING);
+        findings
+    }
+
+    fn add(&mut self, verdict: &Verdict, pace: &Pace) {
+        let counts = &mut self.counts;
+        let tally = match verdict.protection {
+            // Nothing is left there to protect.
+            Protection::Retired { .. } => return,
+            Protection::Protected { .. } => {
+                counts.protected += 1;
+                None
+            }
+            Protection::Awaited { .. } => {
+                counts.awaited += 1;
+                Some(&mut self.awaited)
+            }
+            Protection::Overdue { .. } => {
+                counts.overdue += 1;
+                Some(&mut self.overdue)
+            }
+            Protection::Unprotected { .. } | Protection::Unknown { .. } => {
+                counts.unprotected += 1;
+                Some(&mut self.unprotected)
+            }
+        };
+        counts.total += 1;
+        if let (Some(tally), Some(reason)) = (tally, verdict.protection.reason()) {
+            tally.add(reason, &verdict.volume, words(reason, verdict, pace).as_deref());
+        }
+        if let Some(setback) = verdict.setbacks.get(&ActionKind::Prune) {
+            self.unpruned.add(setback.reason, &verdict.volume, Some(&setback.message));
+        }
+        self.failing
+            .extend(verdict.setbacks.iter().map(|(kind, setback)| failing(&verdict.volume, *kind, setback)));
+        let good = |point: &&agenttier_backup_plan::Judged| {
+            point.ours && !point.terminating && point.readiness == Readiness::Ready
+        };
+        self.points += verdict.points.iter().filter(good).count();
+    }
+
+    /// Status, reason and message of a policy in force that volumes follow.
+    fn told(&self) -> (&'static str, &'static str, String) {
+        let counts = &self.counts;
+        let (status, reason) = match () {
+            () if counts.overdue > 0 => ("False", "VolumesOverdue"),
+            () if self.unprotected.needs_attention() => ("False", "VolumesUnprotected"),
+            () if self.awaited.needs_attention() => ("False", "SnapshotsFailing"),
+            () if counts.awaited > 0 => ("Unknown", "AwaitingFirstSnapshots"),
+            () if counts.unprotected > 0 => ("Unknown", "VolumesUnprotected"),
+            () => ("True", "Protected"),
+        };
+        let mut told = vec![match counts.total {
+            1 => format!("{} of 1 volume protected", counts.protected),
+            total => format!("{} of {total} volumes protected", counts.protected),
+        }];
+        let tallies = [
+            ("overdue", &self.overdue),
+            ("unprotected", &self.unprotected),
+            ("first snapshot awaited", &self.awaited),
+            ("cannot prune", &self.unpruned),
+        ];
+        let told_of = tallies.into_iter().filter(|(_, tally)| !tally.is_empty());
+        told.extend(told_of.map(|(what, tally)| format!("{what}: {tally}")));
+        (status, reason, told.join(". "))
     }
 }
+
+/// What there is to add to a reason.
+fn words(reason: Reason, verdict: &Verdict, pace: &Pace) -> Option<String> {
+    match reason {
+        Reason::DriverBusy => Some(format!(
+            "{} snapshots of a driver may be under way at once",
+            pace.limits.snapshots_in_flight
+        )),
+        Reason::Paced => Some(format!("{:.1} snapshots are started a minute", pace.per_minute)),
+        Reason::SnapshotFailed | Reason::SnapshotSlow | Reason::SnapshotInFlight => {
+            verdict.points.iter().filter(|point| point.ours).find_map(|point| point.error.clone())
+        }
+        _ => {
+            let setback = verdict.setbacks.get(&ActionKind::TakeSnapshot)?;
+            (setback.reason == reason).then(|| setback.message.clone())
+        }
+    }
+}
+
+fn failing(volume: &VolumeId, kind: ActionKind, setback: &Setback) -> FailingOrder {
+    // Kubernetes keeps whole seconds.
+    let since = Timestamp::from_second(setback.since.as_second()).unwrap_or(setback.since);
+    FailingOrder {
+        namespace: volume.namespace.clone(),
+        claim: volume.claim.clone(),
+        volume_uid: volume.uid.to_string(),
+        action: kind.to_string(),
+        reason: setback.reason.to_string(),
+        message: setback.message.clone(),
+        since: Time(since),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,15 @@
 //! What of all that is wanted may be done now.
 
 use agenttier_backup_plan::{
-    Action, Admission, HeldBack, Limits, Ownership, Pacer, Policy, RecoveryPoint, Retention, Verdict, Volume,
-    VolumeUid, admit,
+    Action, ActionKind, Admission, HeldBack, Limits, Ownership, Pacer, Policy, Protection, Reason,
+    RecoveryPoint, Retention, Verdict, Volume, admit,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use crate::world::{NOW, every, hours, judge, minutes, policy, ready, seconds, unready, volume, with};
+use crate::world::{
+    NOW, every, failing, hours, judge, minutes, policy, ready, seconds, unready, volume, with,
+};
 
 const PLENTY: Limits = Limits { snapshots_in_flight: 1000, deletions_in_flight: 1000 };
 
@@ -43,6 +45,19 @@ fn list(admission: &Admission) -> Vec<String> {
     admission.actions.iter().map(line).collect()
 }
 
+fn prunes_of(uid: &str, until: Timestamp) -> HeldBack {
+    failing(uid, ActionKind::Prune, Reason::Forbidden, until)
+}
+
+fn snapshots_of(uid: &str, until: Timestamp) -> HeldBack {
+    failing(uid, ActionKind::TakeSnapshot, Reason::QuotaExceeded, until)
+}
+
+/// What waits for what.
+fn waits(admission: &Admission) -> Vec<(&str, Reason)> {
+    admission.waiting.iter().map(|waiting| (waiting.volume.as_str(), waiting.reason)).collect()
+}
+
 #[test]
 fn prunes_come_before_snapshots_and_the_most_exposed_volume_first() {
     let mut with_old_ones = exposed("fresh", "d", minutes(1));
@@ -61,7 +76,7 @@ fn prunes_come_before_snapshots_and_the_most_exposed_volume_first() {
         ["prune fresh-older", "take worst", "take never", "take a", "take b", "take fresh"],
         "a tie is settled by UID"
     );
-    assert_eq!((admission.waiting, admission.wake), (0, None));
+    assert_eq!((waits(&admission), admission.wake), (vec![], None));
 }
 
 #[test]
@@ -84,7 +99,8 @@ fn a_driver_takes_no_more_than_its_cap_counting_what_is_under_way() {
     let limits = Limits { snapshots_in_flight: 3, ..PLENTY };
     let admission = admit_all(&limits, &HeldBack::new(), &verdicts);
     assert_eq!(list(&admission), ["take a", "take c"], "a full driver is not in another's way");
-    assert_eq!((admission.waiting, admission.wake), (1, None), "a place is freed by an object, not by time");
+    assert_eq!(waits(&admission), [("b", Reason::DriverBusy)]);
+    assert_eq!(admission.wake, None, "a place is freed by an object, not by time");
 }
 
 /// Promise 4: a few snapshots that never get ready must not stop all others of their driver for a day.
@@ -132,7 +148,7 @@ fn deletions_have_a_cap_of_their_own_per_driver() {
     let limits = Limits { deletions_in_flight: 2, snapshots_in_flight: 0 };
     let admission = admit_all(&limits, &HeldBack::new(), &verdicts);
     assert_eq!(list(&admission), ["prune a-2", "prune b-1", "prune b-2"]);
-    assert_eq!(admission.waiting, 2);
+    assert_eq!(waits(&admission), [("a", Reason::DriverBusy), ("b", Reason::DriverBusy)]);
 }
 
 #[test]
@@ -141,7 +157,9 @@ fn pacing_lets_a_few_through_and_says_when_the_next_may_start() {
     let verdicts = [six_hourly("a", hours(9)), six_hourly("b", hours(8)), six_hourly("c", hours(7))];
     let first = admit_all(&PLENTY, &HeldBack::new(), &verdicts);
     assert_eq!(list(&first), ["take a"]);
-    assert_eq!((first.waiting, first.wake), (2, Some(NOW + seconds(50))), "one a minute, less the burst");
+    assert_eq!(waits(&first), [("b", Reason::Paced), ("c", Reason::Paced)]);
+    assert_eq!(first.wake, Some(NOW + seconds(50)), "one a minute, less the burst");
+    assert!((first.per_minute - 1.0).abs() < f64::EPSILON, "{}", first.per_minute);
 
     let admit_at =
         |after| admit(NOW + seconds(after), first.pacer, &PLENTY, &HeldBack::new(), &verdicts[1..]);
@@ -170,18 +188,43 @@ fn only_volumes_that_take_part_add_to_the_pace() {
 }
 
 #[test]
-fn a_volume_held_back_is_left_alone_until_its_moment() {
+fn what_failed_is_left_alone_until_its_moment_and_then_comes_last() {
     let mut laden = exposed("a", "d", hours(30));
     let old = ready(&laden, "a-older", NOW - hours(48));
     laden.points.push(old);
     let verdicts = [verdict(&laden), verdict(&exposed("b", "d", hours(1)))];
-    let until = |at: Timestamp| HeldBack::from([(VolumeUid::new("a"), at)]);
-    let admission = admit_all(&PLENTY, &until(NOW + seconds(90)), &verdicts);
-    assert_eq!(list(&admission), ["take b"]);
-    assert_eq!((admission.waiting, admission.wake), (2, Some(NOW + seconds(90))));
-    let admission = admit_all(&PLENTY, &until(NOW), &verdicts);
+    let admission = admit_all(&PLENTY, &snapshots_of("a", NOW + seconds(90)), &verdicts);
+    assert_eq!(list(&admission), ["prune a-older", "take b"], "its prunes did not fail");
+    assert_eq!(waits(&admission), [("a", Reason::QuotaExceeded)]);
+    assert_eq!(admission.wake, Some(NOW + seconds(90)));
+    let admission = admit_all(&PLENTY, &snapshots_of("a", NOW), &verdicts);
     assert_eq!(list(&admission), ["prune a-older", "take b", "take a"], "after those that did not fail");
-    assert_eq!((admission.waiting, admission.wake), (0, None));
+    assert_eq!((waits(&admission), admission.wake), (vec![], None));
+}
+
+/// A right to delete that is missing must not keep a volume from its next recovery point.
+#[test]
+fn a_prune_that_fails_holds_no_snapshot_back() {
+    let mut laden = exposed("a", "d", hours(30));
+    laden.points.push(ready(&laden, "a-older", NOW - hours(48)));
+    let verdicts = [verdict(&laden), verdict(&exposed("b", "d", hours(1)))];
+    let admission = admit_all(&PLENTY, &prunes_of("a", NOW + seconds(90)), &verdicts);
+    assert_eq!(list(&admission), ["take a", "take b"]);
+    assert_eq!(waits(&admission), [("a", Reason::Forbidden)]);
+}
+
+#[test]
+fn of_what_failed_one_is_tried_again_at_a_time() {
+    let mut laden = exposed("a", "d", seconds(0));
+    let points = [1, 2, 3].map(|n| ready(&laden, &format!("a-{n}"), NOW - hours(48 + n)));
+    laden.points.extend(points);
+    let verdicts = [verdict(&laden)];
+    let takes_aside = Limits { snapshots_in_flight: 0, ..PLENTY };
+    let admission = admit_all(&takes_aside, &HeldBack::new(), &verdicts);
+    assert_eq!(list(&admission), ["prune a-1", "prune a-2", "prune a-3"]);
+    let admission = admit_all(&takes_aside, &prunes_of("a", NOW - seconds(1)), &verdicts);
+    assert_eq!(list(&admission), ["prune a-1"]);
+    assert_eq!(waits(&admission)[..2], [("a", Reason::Forbidden); 2]);
 }
 
 #[test]
@@ -192,9 +235,20 @@ fn a_deletion_that_failed_before_keeps_no_other_from_its_place() {
         verdict(&laden)
     });
     let limits = Limits { deletions_in_flight: 1, snapshots_in_flight: 0 };
-    let failed_before = HeldBack::from([(VolumeUid::new("a"), NOW - seconds(1))]);
     assert_eq!(list(&admit_all(&limits, &HeldBack::new(), &verdicts)), ["prune a-older"]);
-    assert_eq!(list(&admit_all(&limits, &failed_before, &verdicts)), ["prune b-older"]);
+    assert_eq!(list(&admit_all(&limits, &prunes_of("a", NOW - seconds(1)), &verdicts)), ["prune b-older"]);
+}
+
+/// Those whose storage fails are the most exposed, and would hold all places of a driver otherwise.
+#[test]
+fn volumes_whose_snapshots_failed_come_after_all_others() {
+    let failed = |uid: &str| {
+        let volume = exposed(uid, "d", hours(80));
+        let point = unready(&volume, &format!("{uid}-failed"), NOW - hours(30));
+        verdict(&with(volume, [point]))
+    };
+    let verdicts = [failed("a"), verdict(&exposed("b", "d", hours(1)))];
+    assert_eq!(list(&admit_all(&PLENTY, &HeldBack::new(), &verdicts)), ["take b", "take a"]);
 }
 
 #[test]
@@ -202,14 +256,38 @@ fn the_earliest_of_several_moments_is_the_one_to_wake_at() {
     let verdicts: Vec<Verdict> =
         ["a", "b", "c", "d"].map(|uid| judge(NOW, &policy(), &exposed(uid, "d", hours(9)))).into();
     let held = |first: i64, second: i64| {
-        HeldBack::from([
-            (VolumeUid::new("a"), NOW + seconds(first)),
-            (VolumeUid::new("b"), NOW + seconds(second)),
-        ])
+        let mut held = snapshots_of("a", NOW + seconds(first));
+        held.extend(snapshots_of("b", NOW + seconds(second)));
+        held
     };
     // `c` takes what the pace allows, `d` waits 50 s for it.
     assert_eq!(admit_all(&PLENTY, &held(20, 30), &verdicts).wake, Some(NOW + seconds(20)));
     assert_eq!(admit_all(&PLENTY, &held(90, 80), &verdicts).wake, Some(NOW + seconds(50)));
+}
+
+/// Otherwise nobody can tell a pace that is too slow from a storage that is.
+#[test]
+fn a_volume_that_waits_is_told_for_what() {
+    let overdue = |uid| judge(NOW, &policy(), &exposed(uid, "d", hours(9)));
+    let fresh = |uid| {
+        judge(NOW, &policy(), &Volume { created: NOW - hours(1), driver: Some("d".into()), ..volume(uid) })
+    };
+    let reasons = |limits: &Limits| {
+        let mut verdicts = [overdue("a"), overdue("b"), fresh("c")];
+        admit_all(limits, &HeldBack::new(), &verdicts).name_waits(&mut verdicts);
+        verdicts.map(|verdict| verdict.protection.reason().unwrap())
+    };
+    assert_eq!(reasons(&PLENTY), [Reason::WaitingForTurn, Reason::Paced, Reason::Paced], "it is a's turn");
+    let full = Limits { snapshots_in_flight: 0, ..PLENTY };
+    assert_eq!(reasons(&full), [Reason::DriverBusy; 3]);
+
+    // What is protected still, or hangs on something else, is not told otherwise.
+    let mut slow = exposed("b", "d", hours(9));
+    slow.points.push(unready(&slow, "b-slow", NOW - hours(2)));
+    let mut verdicts = [judge(NOW, &policy(), &exposed("a", "d", hours(6))), judge(NOW, &policy(), &slow)];
+    admit_all(&full, &HeldBack::new(), &verdicts).name_waits(&mut verdicts);
+    assert!(matches!(verdicts[0].protection, Protection::Protected { .. }), "{:?}", verdicts[0]);
+    assert_eq!(verdicts[1].protection.reason(), Some(Reason::SnapshotSlow));
 }
 
 proptest! {
@@ -233,14 +311,15 @@ proptest! {
             volume.points.extend(points);
             verdicts.push(verdict(&volume));
             if *is_held {
-                held.insert(VolumeUid::new(uid), NOW + seconds(1));
+                held.extend(snapshots_of(&uid, NOW + seconds(1)));
+                held.extend(prunes_of(&uid, NOW + seconds(1)));
             }
         }
         let limits = Limits { snapshots_in_flight, deletions_in_flight };
         let admission = admit_all(&limits, &held, &verdicts);
 
         let wanted: usize = verdicts.iter().map(|verdict| verdict.wants.len()).sum();
-        prop_assert_eq!(admission.waiting + admission.actions.len(), wanted);
+        prop_assert_eq!(admission.waiting.len() + admission.actions.len(), wanted);
         for driver in 0..3 {
             let driver = format!("driver-{driver}");
             let of_driver = |action: &&Action| {
@@ -251,7 +330,7 @@ proptest! {
             prop_assert!(takes.len() <= snapshots_in_flight && prunes.len() <= deletions_in_flight);
         }
         for action in &admission.actions {
-            prop_assert!(!held.contains_key(&action.volume().uid));
+            prop_assert!(!held.contains_key(&(action.volume().uid.clone(), action.kind())));
         }
 
         let rotation = usize::try_from(shuffled % 97).unwrap() % verdicts.len();

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use agenttier_backup_plan::{
-    Action, Admission, Foreign, Governance, HeldBack, Limits, Ownership, Pacer, Policy, Prune, Readiness,
-    Reason, RecoveryPoint, Slots, TakeSnapshot, Verdict, Volume, VolumeUid, admit, decide, snapshot_name,
+    Action, ActionKind, Admission, Foreign, Governance, HeldBack, Limits, Ownership, Pacer, Policy, Prune,
+    Readiness, Reason, RecoveryPoint, Setback, Slots, TakeSnapshot, Verdict, Volume, VolumeUid, admit,
+    decide, snapshot_name,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -62,6 +63,7 @@ pub(crate) struct Counts {
     pub(crate) taken: u32,
     pub(crate) further_attempts: u32,
     pub(crate) lost: u32,
+    pub(crate) cleared: u32,
     pub(crate) late: u32,
     pub(crate) pruned: u32,
     pub(crate) restarts: u32,
@@ -81,6 +83,8 @@ pub(crate) struct Cluster {
     pub(crate) refused: Vec<bool>,
     pub(crate) faults: bool,
     pub(crate) governance: Governance,
+    /// Of every policy that it is given.
+    ready_timeout: SignedDuration,
     pub(crate) counts: Counts,
     pub(crate) dice: Dice,
     writes_fail: bool,
@@ -93,7 +97,7 @@ struct Controller {
     clock_error: SignedDuration,
     pacer: Pacer,
     held: HeldBack,
-    failures: BTreeMap<VolumeUid, u32>,
+    failures: BTreeMap<(VolumeUid, ActionKind), u32>,
     verdicts: Vec<Verdict>,
     /// Which volumes changed since their verdict.
     changed: Vec<bool>,
@@ -123,6 +127,7 @@ impl Cluster {
             sick: vec![false; volumes.len()],
             refused: vec![false; volumes.len()],
             faults: true,
+            ready_timeout: policy.ready_timeout,
             governance: Governance::By(policy),
             counts: Counts::default(),
             dice: Dice(seed),
@@ -171,10 +176,10 @@ impl Cluster {
         let local = self.controller_now();
         self.judge();
         let Controller { pacer, held, verdicts, .. } = &self.controller;
-        let Admission { actions, pacer, waiting, wake } =
+        let Admission { actions, pacer, waiting, wake, .. } =
             admit(local, *pacer, &Limits::default(), held, verdicts);
         self.controller.pacer = pacer;
-        self.counts.waits += u32::try_from(waiting).unwrap();
+        self.counts.waits += u32::try_from(waiting.len()).unwrap();
         let crash_after = self.dice.one_in(200).then(|| self.dice.between(0, 3));
         for (done, action) in (0..).zip(actions) {
             if crash_after.is_some_and(|after| done >= after) {
@@ -186,7 +191,7 @@ impl Cluster {
         }
         self.judge();
         // What a failed write holds back in this very pass has its moment as well.
-        let held = self.controller.held.values().copied().filter(|until| *until > local);
+        let held = self.controller.held.values().map(|setback| setback.until).filter(|until| *until > local);
         let wakes = self.verdicts().iter().filter_map(|verdict| verdict.wake).chain(wake).chain(held);
         self.controller.wake = wakes.min();
     }
@@ -194,11 +199,11 @@ impl Cluster {
     fn judge(&mut self) {
         let local = self.controller_now();
         for (index, volume) in self.volumes.iter().enumerate() {
-            let Controller { verdicts, changed, .. } = &mut self.controller;
+            let Controller { verdicts, changed, held, .. } = &mut self.controller;
             match verdicts.get_mut(index) {
-                None => verdicts.push(decide(local, &self.governance, volume)),
+                None => verdicts.push(decide(local, &self.governance, volume, held)),
                 Some(verdict) if changed[index] || verdict.wake.is_some_and(|wake| wake <= local) => {
-                    *verdict = decide(local, &self.governance, volume);
+                    *verdict = decide(local, &self.governance, volume, held);
                 }
                 Some(_) => {}
             }
@@ -209,21 +214,24 @@ impl Cluster {
     fn write(&mut self, action: &Action) {
         let uid = &action.volume().uid;
         let index = self.volumes.iter().position(|volume| volume.uid == *uid).expect("it was just judged");
+        let key = (uid.clone(), action.kind());
+        self.controller.changed[index] = true;
         if self.writes_fail || self.refused[index] {
             self.counts.failed_writes += 1;
-            let failures = self.controller.failures.entry(uid.clone()).or_default();
+            let now = self.now + self.controller.clock_error;
+            let failures = self.controller.failures.entry(key.clone()).or_default();
             *failures += 1;
-            let pause = seconds((5 << (*failures).min(6)).min(300));
-            self.controller.held.insert(uid.clone(), self.now + self.controller.clock_error + pause);
+            let until = now + seconds((5 << (*failures).min(6)).min(300));
+            let setback = Setback { reason: Reason::Unavailable, message: String::new(), since: now, until };
+            self.controller.held.insert(key, setback);
             return;
         }
-        self.controller.failures.remove(uid);
-        self.controller.held.remove(uid);
+        self.controller.failures.remove(&key);
+        self.controller.held.remove(&key);
         match action {
             Action::TakeSnapshot(take) => self.take(index, take),
             Action::Prune(prune) => self.delete(index, prune),
         }
-        self.controller.changed[index] = true;
     }
 
     fn take(&mut self, index: usize, take: &TakeSnapshot) {
@@ -231,6 +239,8 @@ impl Cluster {
         let mut point = unready(volume, &take.name, self.now);
         point.slot = Some(take.slot.start());
         point.uid = format!("{}@{}", take.name, self.now);
+        let sick = self.faults && self.sick[index];
+        point.error = (sick && self.dice.one_in(2)).then(|| "the storage is full".to_owned());
         let is_new = std::sync::Arc::make_mut(&mut volume.taken_names).insert(take.name.clone());
         assert!(is_new, "{} is taken", take.name);
         volume.points.push(point);
@@ -259,8 +269,12 @@ impl Cluster {
         let newest = newest.expect("a volume is not pruned without a good point").name.clone();
         assert_ne!(prune.name, newest, "the newest Ready point of {} would go", volume.claim);
         assert_eq!(prune.keeper.name, newest);
+        let local = self.now + self.controller.clock_error;
         let point = volume.points.iter_mut().find(|point| point.name == prune.name).unwrap();
-        assert!(point.is_ours_of(&volume.uid) && point.uid == prune.uid && point.ready && !point.terminating);
+        assert!(point.is_ours_of(&volume.uid) && point.uid == prune.uid && !point.terminating);
+        let readiness = Readiness::of(point, local, self.ready_timeout);
+        assert!(matches!(readiness, Readiness::Ready | Readiness::Failed), "{point:?}");
+        self.counts.cleared += u32::from(readiness == Readiness::Failed);
         assert!(!point.pinned && point.readers.is_empty(), "{point:?}");
         point.terminating = true;
         self.counts.pruned += 1;
@@ -350,7 +364,7 @@ impl Cluster {
     pub(crate) fn check_nothing_was_missed(&mut self) {
         let local = self.controller_now();
         for (volume, verdict) in self.volumes.iter().zip(&self.controller.verdicts) {
-            assert_eq!(*verdict, decide(local, &self.governance, volume));
+            assert_eq!(*verdict, decide(local, &self.governance, volume, &self.controller.held));
             for point in &verdict.points {
                 let fate = point.fate.to_string();
                 self.counts.spared_pins += u32::from(fate == "keep: pinned");
@@ -369,7 +383,7 @@ impl Cluster {
                 if !point.is_ours_of(&volume.uid) || point.terminating {
                     continue;
                 }
-                let readiness = Readiness::of(point, local, minutes(1));
+                let readiness = Readiness::of(point, local, self.ready_timeout);
                 in_flight += usize::from(readiness.is_in_flight());
                 if readiness != Readiness::Failed
                     && let Some(other) = slots.insert(point.slot, &point.name)

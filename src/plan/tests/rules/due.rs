@@ -118,6 +118,34 @@ fn after_a_failure_comes_the_name_of_the_new_slot_or_a_further_attempt() {
     assert_eq!(wanted_snapshot(&judge(NOW, &monthly, &failed_twice)).unwrap().name, name(&monthly, 2));
 }
 
+/// A class that does not exist, corrected: the next attempt comes when the first is given up, not a day later.
+#[test]
+fn an_error_that_lasts_is_a_failure_and_the_attempts_after_it_come_further_and_further_apart() {
+    let policy = Policy { interval: every(hours(24 * 30)), ..policy() };
+    let start = slot_start(&policy, &volume("s1"), NOW);
+    let mut volume = volume("s1");
+    let mut attempts = Vec::new();
+    for minute in 0..60 * 60 {
+        let now = start + minutes(minute);
+        let verdict = judge(now, &policy, &volume);
+        if let Some(take) = wanted_snapshot(&verdict) {
+            attempts.push(minute);
+            let mut point = unready(&volume, &take.name, now);
+            point.slot = Some(take.slot.start());
+            point.error = Some("no such class".into());
+            volume = with(volume.clone(), [point]);
+        } else {
+            let wake = verdict.wake.unwrap();
+            assert!(wake > now && wake < start + hours(24 * 30), "it looks again within the slot: {wake}");
+        }
+    }
+    let at: Vec<_> = attempts.iter().map(|minute| (minute / 60, minute % 60)).collect();
+    assert_eq!(at, [(0, 0), (1, 0), (3, 0), (7, 0), (15, 0), (31, 0), (55, 0)], "at last once a day");
+    let slot = Slots::of(&volume.uid, policy.interval).at(start);
+    assert!(volume.taken_names.contains(&snapshot_name(&volume.claim, slot, 6)), "{:?}", volume.taken_names);
+    assert!(is_due(start + hours(24 * 30), &policy, &volume), "a new slot begins anew");
+}
+
 #[test]
 fn a_name_that_anybody_has_is_not_given_again() {
     let mut volume = volume("s1");

@@ -6,6 +6,7 @@ mod admission;
 mod agenttier;
 mod cluster;
 mod due;
+mod json;
 mod promises;
 mod protection;
 mod restore;

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use agenttier_backup_plan::{
-    Action, FAILED_AFTER, Fate, Foreign, Governance, Keep, LONGEST_NAME, Ownership, Policy, Protection,
-    Readiness, Reason, RecoveryPoint, Retention, Slots, Verdict, Volume, VolumeUid, decide, snapshot_name,
+    Action, ActionKind, FAILED_AFTER, Fate, Foreign, Governance, HeldBack, Keep, LONGEST_NAME, Ownership,
+    Policy, Protection, Readiness, Reason, RecoveryPoint, Retention, Slots, Verdict, Volume, VolumeUid,
+    decide, snapshot_name,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use crate::world::{
-    NOW, every, hours, minutes, policy, seconds, slot_start, unready, volume, wanted_prunes, wanted_snapshot,
-    with,
+    NOW, every, failing, hours, judge, minutes, policy, seconds, slot_start, unready, volume, wanted_prunes,
+    wanted_snapshot, with,
 };
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -58,20 +59,29 @@ fn other_clock() -> impl Strategy<Value = Option<SignedDuration>> {
 fn points() -> impl Strategy<Value = RecoveryPoint> {
     let age = prop_oneof![-300_i64..100_000, 0_i64..3_000_000];
     let rarely = || prop::bool::weighted(0.07);
-    (age, ownerships(), other_clock(), other_clock(), prop::bool::weighted(0.8), rarely(), rarely(), rarely())
-        .prop_map(|(age, ownership, cut, slot, ready, terminating, pinned, read)| {
+    let storage = (other_clock(), prop::bool::weighted(0.75), prop::bool::weighted(0.4));
+    (age, ownerships(), storage, other_clock(), rarely(), rarely(), rarely()).prop_map(
+        |(age, ownership, (cut, ready, error), slot, terminating, pinned, read)| {
             let created = NOW - seconds(age);
             RecoveryPoint {
                 ownership,
                 slot: slot.map(|offset| created + offset),
                 cut: cut.map(|offset| created + offset),
                 ready,
+                error: error.then(|| "the storage's own words".to_owned()),
                 terminating,
                 pinned,
                 readers: read.then(|| "claim/reader".to_owned()).into_iter().collect(),
                 ..unready(&volume("s1"), "to-be-named", created)
             }
-        })
+        },
+    )
+}
+
+/// Not Ready, and given up.
+fn has_failed(point: &RecoveryPoint, policy: &Policy) -> bool {
+    let age = NOW.duration_since(point.created);
+    !point.ready && (age >= FAILED_AFTER || point.error.is_some() && age >= policy.ready_timeout)
 }
 
 fn volumes() -> impl Strategy<Value = Volume> {
@@ -100,6 +110,7 @@ fn good(volume: &Volume) -> Vec<&RecoveryPoint> {
 struct Coverage {
     worlds: u32,
     deleting: u32,
+    clearing: u32,
     taking: u32,
     protected: u32,
     overdue: u32,
@@ -112,6 +123,8 @@ impl Coverage {
     fn count(&mut self, volume: &Volume, verdict: &Verdict) {
         self.worlds += 1;
         self.deleting += u32::from(!wanted_prunes(verdict).is_empty());
+        let is_failed = |name: &str| volume.points.iter().any(|point| point.name == name && !point.ready);
+        self.clearing += u32::from(wanted_prunes(verdict).iter().any(|prune| is_failed(&prune.name)));
         self.taking += u32::from(wanted_snapshot(verdict).is_some());
         self.protected += u32::from(matches!(verdict.protection, Protection::Protected { .. }));
         self.overdue += u32::from(matches!(verdict.protection, Protection::Overdue { .. }));
@@ -123,6 +136,7 @@ impl Coverage {
     fn is_fair(&self) -> bool {
         let percent = |count: u32| 100 * count / self.worlds;
         percent(self.deleting) >= 20
+            && percent(self.clearing) >= 10
             && percent(self.taking) >= 20
             && percent(self.protected) >= 10
             && percent(self.overdue) >= 10
@@ -137,7 +151,7 @@ fn a_deletion_always_leaves_a_newer_good_point_and_spares_what_is_not_for_us() {
     let coverage = std::cell::RefCell::new(Coverage::default());
     TestRunner::new(ProptestConfig::with_cases(3000))
         .run(&(governances(), volumes()), |(governance, volume)| {
-            let verdict = decide(NOW, &governance, &volume);
+            let verdict = decide(NOW, &governance, &volume, &HeldBack::new());
             coverage.borrow_mut().count(&volume, &verdict);
             let good = good(&volume);
             let age_order = |point: &RecoveryPoint| (point.created, point.name.clone());
@@ -146,9 +160,10 @@ fn a_deletion_always_leaves_a_newer_good_point_and_spares_what_is_not_for_us() {
                 wanted_prunes(&verdict).iter().map(|prune| prune.name.as_str()).collect();
 
             for prune in wanted_prunes(&verdict) {
-                let point = good.iter().find(|point| point.name == prune.name);
-                prop_assert!(point.is_some(), "not ours, not Ready or leaving: {}", prune.name);
-                let point = point.unwrap();
+                let Governance::By(policy) = &governance else { panic!("{verdict:?}") };
+                let point = volume.points.iter().find(|point| point.name == prune.name).unwrap();
+                prop_assert!(point.is_ours_of(&volume.uid) && !point.terminating, "{}", prune.name);
+                prop_assert!(point.ready || has_failed(point, policy), "still on its way: {}", prune.name);
                 prop_assert!(!point.pinned && point.readers.is_empty());
                 prop_assert_eq!((&prune.uid, &prune.version), (&point.uid, &point.version));
                 let keeper = good.iter().find(|good| good.uid == prune.keeper.uid);
@@ -156,7 +171,9 @@ fn a_deletion_always_leaves_a_newer_good_point_and_spares_what_is_not_for_us() {
                 let keeper = keeper.unwrap();
                 prop_assert!(age_order(keeper) > age_order(point), "and newer");
                 prop_assert!(!pruned.contains(keeper.name.as_str()), "and stays itself");
-                let Governance::By(policy) = &governance else { panic!("{verdict:?}") };
+                if !point.ready {
+                    continue;
+                }
                 prop_assert!(NOW.duration_since(point.taken_at(NOW)) >= policy.retention.max_age);
                 let newer = good.iter().filter(|other| age_order(other) > age_order(point)).count();
                 prop_assert!(newer >= policy.retention.keep_last as usize);
@@ -167,6 +184,14 @@ fn a_deletion_always_leaves_a_newer_good_point_and_spares_what_is_not_for_us() {
 
             // The dual: what may go does go.
             if let Governance::By(policy) = &governance {
+                let failed = volume.points.iter().filter(|point| {
+                    point.is_ours_of(&volume.uid) && !point.terminating && has_failed(point, policy)
+                });
+                for point in failed {
+                    let outlived = newest.is_some_and(|newest| age_order(newest) > age_order(point));
+                    let free = outlived && !point.pinned && point.readers.is_empty();
+                    prop_assert_eq!(pruned.contains(point.name.as_str()), free, "{}", point.name);
+                }
                 let mut by_age = good.clone();
                 by_age.sort_by_key(|point| std::cmp::Reverse(age_order(point)));
                 for point in by_age.iter().skip(policy.retention.keep_last.max(1) as usize) {
@@ -189,20 +214,26 @@ proptest! {
     #[test]
     fn nothing_changes_before_wake(
         governance in governances(), volume in volumes(), fraction in 0.0_f64..1.0, later in 1_i64..10_000_000,
+        fails in any::<bool>(),
     ) {
-        let verdict = decide(NOW, &governance, &volume);
+        let held = if fails {
+            failing("s1", ActionKind::TakeSnapshot, Reason::Refused, NOW + seconds(10))
+        } else {
+            HeldBack::new()
+        };
+        let verdict = decide(NOW, &governance, &volume, &held);
         let then = match verdict.wake {
             Some(wake) => {
                 prop_assert!(wake > NOW);
                 let left = wake.duration_since(NOW);
                 // The very last moment is the likeliest to be wrong.
                 let last = wake - SignedDuration::from_nanos(1);
-                prop_assert_eq!(&decide(last, &governance, &volume), &verdict);
+                prop_assert_eq!(&decide(last, &governance, &volume, &held), &verdict);
                 (NOW + SignedDuration::from_secs_f64(left.as_secs_f64() * fraction)).min(last)
             }
             None => NOW + seconds(later),
         };
-        prop_assert_eq!(decide(then, &governance, &volume), verdict);
+        prop_assert_eq!(decide(then, &governance, &volume, &held), verdict);
     }
 
     #[test]
@@ -213,22 +244,25 @@ proptest! {
         let slot = Slots::of(&volume.uid, policy.interval).at(NOW);
         let name = |attempt: &u32| snapshot_name(&volume.claim, slot, *attempt);
         let volume = Volume { taken_names: std::sync::Arc::new(names.iter().map(name).collect()), ..volume.clone() };
-        let verdict = decide(NOW, &Governance::By(policy.clone()), &volume);
+        let verdict = judge(NOW, &policy, &volume);
 
         let live: Vec<_> =
             volume.points.iter().filter(|p| p.is_ours_of(&volume.uid) && !p.terminating).collect();
-        let in_flight = live.iter().any(|p| !p.ready && NOW.duration_since(p.created) < FAILED_AFTER);
+        let in_flight = live.iter().any(|p| !p.ready && !has_failed(p, &policy));
         let believable = |p: &RecoveryPoint, at: Option<Timestamp>| {
             at.is_some_and(|at| start <= at && at <= NOW && p.created <= at && at <= p.created + FAILED_AFTER)
         };
-        let covered = live.iter().any(|p| {
-            let counts = p.ready || NOW.duration_since(p.created) < FAILED_AFTER;
-            counts && (p.created >= start || believable(p, p.cut) || believable(p, p.slot))
+        let of_slot = |p: &RecoveryPoint| p.created >= start || believable(p, p.cut) || believable(p, p.slot);
+        let covered = live.iter().any(|p| !has_failed(p, &policy) && of_slot(p));
+        let attempts: Vec<_> = live.iter().filter(|p| has_failed(p, &policy) && of_slot(p)).collect();
+        let pausing = attempts.iter().map(|p| p.created).max().is_some_and(|last| {
+            let pause = policy.ready_timeout * 2_i32.pow(u32::try_from(attempts.len()).unwrap() - 1);
+            NOW.duration_since(last) < pause.min(FAILED_AFTER)
         });
         match wanted_snapshot(&verdict) {
-            None => prop_assert!(in_flight || covered, "due, but not wanted"),
+            None => prop_assert!(in_flight || covered || pausing, "due, but not wanted"),
             Some(take) => {
-                prop_assert!(!in_flight && !covered);
+                prop_assert!(!in_flight && !covered && !pausing);
                 prop_assert_eq!(take.slot, slot);
                 prop_assert!(!volume.taken_names.contains(&take.name) && take.name.len() <= LONGEST_NAME);
                 let first_free = (0..5).find(|attempt| !names.contains(attempt)).unwrap();
@@ -244,7 +278,7 @@ proptest! {
     fn a_wish_once_granted_is_not_repeated(
         governance in governances(), mut volume in volumes(), lag in 0_i64..30, now_ready in any::<bool>(),
     ) {
-        let verdict = decide(NOW, &governance, &volume);
+        let verdict = decide(NOW, &governance, &volume, &HeldBack::new());
         for prune in wanted_prunes(&verdict) {
             volume.points.iter_mut().find(|point| point.name == prune.name).unwrap().terminating = true;
         }
@@ -255,7 +289,7 @@ proptest! {
             point.ready = now_ready;
             volume = with(volume.clone(), [point]);
         }
-        let again = decide(NOW, &governance, &volume);
+        let again = decide(NOW, &governance, &volume, &HeldBack::new());
         prop_assert_eq!(wanted_snapshot(&again), None);
         // A new Ready one may make the one before it prunable; nothing else may be wanted.
         for prune in wanted_prunes(&again) {
@@ -265,10 +299,10 @@ proptest! {
 
     #[test]
     fn a_verdict_does_not_hang_on_the_order_of_points(governance in governances(), volume in volumes()) {
-        let verdict = decide(NOW, &governance, &volume);
+        let verdict = decide(NOW, &governance, &volume, &HeldBack::new());
         let mut turned = volume.clone();
         turned.points.reverse();
-        let mut again = decide(NOW, &governance, &turned);
+        let mut again = decide(NOW, &governance, &turned, &HeldBack::new());
         let by_name = |a: &Action, b: &Action| {
             a.snapshot().cmp(b.snapshot())
         };
@@ -280,18 +314,18 @@ proptest! {
 
     #[test]
     fn protection_is_the_age_of_the_newest_good_point(policy in policies(), volume in volumes()) {
-        let verdict = decide(NOW, &Governance::By(policy.clone()), &volume);
+        let verdict = judge(NOW, &policy, &volume);
         let newest = good(&volume).iter().map(|point| point.taken_at(NOW)).max();
         let since = newest.unwrap_or(volume.created);
         let in_time = NOW.duration_since(since) < policy.objective();
         let shown = match verdict.protection {
             Protection::Protected { newest } => (true, Some(newest)),
-            Protection::Awaited { by } => {
+            Protection::Awaited { by, .. } => {
                 prop_assert_eq!(by, volume.created + policy.objective());
                 (true, None)
             }
             Protection::Overdue { newest, .. } => (false, newest),
-            Protection::Unprotected { .. } => panic!("{verdict:?}"),
+            _ => panic!("{verdict:?}"),
         };
         prop_assert_eq!(shown, (in_time, newest));
         let shown_ready = verdict.points.iter().filter(|p| p.ours && p.readiness == Readiness::Ready).count();
@@ -316,7 +350,7 @@ fn moments_at_the_end_of_time_do_no_harm() {
     (other.name, other.created, other.ready) = ("other".into(), Timestamp::MIN, true);
     let volume = with(Volume { created: Timestamp::MAX, ..volume("s1") }, [odd, other]);
     for now in [NOW, Timestamp::MIN, Timestamp::MIN + minutes(1), Timestamp::MAX] {
-        let verdict = decide(now, &Governance::By(policy.clone()), &volume);
+        let verdict = judge(now, &policy, &volume);
         assert!(wanted_prunes(&verdict).is_empty(), "{now}");
     }
 }

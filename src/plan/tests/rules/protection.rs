@@ -1,12 +1,13 @@
 //! What is said of a volume: protected or not, and why.
 
 use agenttier_backup_plan::{
-    ClaimPhase, FAILED_AFTER, Fate, Governance, Keep, Ownership, Policy, Protection, Readiness, Reason,
-    Volume, decide,
+    ActionKind, ClaimPhase, FAILED_AFTER, Fate, Governance, HeldBack, Keep, Ownership, Policy, Protection,
+    Readiness, Reason, RecoveryPoint, SandboxRef, Volume, decide,
 };
 
 use crate::world::{
-    NOW, every, fate, hours, judge, minutes, policy, ready, seconds, slot_start, unready, volume, with,
+    NOW, every, failing, fate, hours, judge, minutes, policy, ready, seconds, slot_start, unready, volume,
+    with,
 };
 
 fn overdue(policy: &Policy, volume: &Volume) -> Option<Reason> {
@@ -34,7 +35,8 @@ fn a_new_volume_is_awaited_for_as_long() {
     let mut volume = volume("s1");
     volume.created = NOW - hours(7) + seconds(1);
     let by = NOW + seconds(1);
-    assert_eq!(judge(NOW, &policy(), &volume).protection, Protection::Awaited { by });
+    let awaited = Protection::Awaited { by, reason: Reason::WaitingForTurn };
+    assert_eq!(judge(NOW, &policy(), &volume).protection, awaited);
     let late = judge(by, &policy(), &volume).protection;
     assert_eq!(late, Protection::Overdue { newest: None, reason: Reason::WaitingForTurn });
 }
@@ -62,6 +64,94 @@ fn an_overdue_volume_says_why() {
     }
 }
 
+/// Who reads "Awaited" of a volume in a namespace whose quota is full has to learn of the quota.
+#[test]
+fn what_keeps_a_snapshot_from_being_made_is_the_reason() {
+    let held = failing("s1", ActionKind::TakeSnapshot, Reason::QuotaExceeded, NOW);
+    let by = Governance::By(policy());
+    let judged = |volume: &Volume, held: &HeldBack| decide(NOW, &by, volume, held).protection;
+    let fresh = Volume { created: NOW - hours(1), ..volume("s1") };
+    assert_eq!(
+        judged(&fresh, &held),
+        Protection::Awaited { by: NOW + hours(6), reason: Reason::QuotaExceeded }
+    );
+    let old = volume("s1");
+    let points = [ready(&old, "old", NOW - hours(100)), unready(&old, "failed", NOW - FAILED_AFTER)];
+    let late = with(old.clone(), points);
+    assert_eq!(judged(&late, &held).reason(), Some(Reason::QuotaExceeded), "the newer trouble of the two");
+    assert_eq!(judged(&late, &HeldBack::new()).reason(), Some(Reason::SnapshotFailed));
+
+    let in_flight = with(old.clone(), [unready(&old, "in-flight", NOW)]);
+    assert_eq!(judged(&in_flight, &held).reason(), Some(Reason::SnapshotInFlight), "it got through");
+    let protected = with(old.clone(), [ready(&old, "new", NOW)]);
+    assert_eq!(judged(&protected, &held), Protection::Protected { newest: NOW });
+    let prunes = failing("s1", ActionKind::Prune, Reason::Forbidden, NOW);
+    assert_eq!(
+        judged(&late, &prunes).reason(),
+        Some(Reason::SnapshotFailed),
+        "prunes hold nothing else back"
+    );
+    let verdict = decide(NOW, &by, &late, &prunes);
+    assert_eq!(verdict.setbacks.keys().collect::<Vec<_>>(), [&ActionKind::Prune], "but they are told of");
+}
+
+/// What is left of a volume is not protected, and has nothing left to protect: it is kept, whatever the policy.
+#[test]
+fn a_volume_that_is_gone_or_abandoned_is_retired_and_all_of_it_stays() {
+    let volume = volume("s1");
+    let points = [900, 1000].map(|age| ready(&volume, &age.to_string(), NOW - hours(age)));
+    let volume = with(volume.clone(), points);
+    let newest = Some(NOW - hours(900));
+    let governances = [
+        Governance::By(policy()),
+        Governance::Nobody,
+        Governance::Unknown,
+        Governance::Held { policy: "default".into(), reason: Reason::PolicySuspended },
+    ];
+    for (phase, reason, why) in [
+        (ClaimPhase::Gone, Reason::ClaimGone, Keep::VolumeGone),
+        (ClaimPhase::Abandoned, Reason::ClaimAbandoned, Keep::VolumeAbandoned),
+    ] {
+        for governance in &governances {
+            let verdict = decide(NOW, governance, &Volume { phase, ..volume.clone() }, &HeldBack::new());
+            assert_eq!(verdict.protection, Protection::Retired { newest, reason });
+            assert_eq!(verdict.wants, []);
+            assert_eq!(*fate(&verdict, "1000"), Fate::Keep(why.clone()));
+            assert_eq!(verdict.interval, None, "it needs no share of the pace");
+        }
+    }
+}
+
+/// By then it is the points that know whose work it was.
+#[test]
+fn a_volume_is_the_sandboxs_that_uses_it_or_used_it_last() {
+    let mut volume = volume("s1");
+    let point = |name: &str, age, sandbox: Option<&str>| RecoveryPoint {
+        sandbox: sandbox.map(str::to_owned),
+        ..ready(&volume, name, NOW - hours(age))
+    };
+    let mut others = point("others", 1, Some("other"));
+    others.ownership = Ownership::AgentTier;
+    volume.points =
+        vec![point("a", 4, Some("before")), point("b", 3, Some("last")), point("c", 2, None), others];
+    let user = |volume: &Volume| judge(NOW, &policy(), volume).sandbox;
+    assert_eq!(user(&volume).as_deref(), Some("last"));
+    volume.sandbox = Some(SandboxRef { name: "now".into(), phase: String::new() });
+    assert_eq!(user(&volume).as_deref(), Some("now"));
+}
+
+/// Somebody with the rights of one namespace sees its volumes, but not the policies.
+#[test]
+fn without_a_sight_of_policies_nothing_is_claimed_and_nothing_done() {
+    let volume = volume("s1");
+    let points = [900, 1000].map(|age| ready(&volume, &age.to_string(), NOW - hours(age)));
+    let volume = with(volume.clone(), points);
+    let verdict = decide(NOW, &Governance::Unknown, &volume, &HeldBack::new());
+    let newest = Some(NOW - hours(900));
+    assert_eq!(verdict.protection, Protection::Unknown { newest, reason: Reason::PolicyUnknown });
+    assert_eq!((verdict.wants.as_slice(), fate(&verdict, "1000")), (&[][..], &Fate::Unknown));
+}
+
 #[test]
 fn others_points_and_leaving_ones_protect_nothing() {
     let volume = volume("s1");
@@ -74,20 +164,21 @@ fn others_points_and_leaving_ones_protect_nothing() {
 }
 
 #[test]
-fn readiness_goes_by_age_alone_until_the_snapshot_is_ready() {
+fn readiness_goes_by_age_and_by_an_error_that_lasts() {
     let volume = volume("s1");
     let cases = [
-        (seconds(-300), Readiness::InFlight),
-        (hours(1) - seconds(1), Readiness::InFlight),
-        (hours(1), Readiness::Slow),
-        (FAILED_AFTER - seconds(1), Readiness::Slow),
-        (FAILED_AFTER, Readiness::Failed),
+        (seconds(-300), Readiness::InFlight, Readiness::InFlight),
+        (hours(1) - seconds(1), Readiness::InFlight, Readiness::InFlight),
+        (hours(1), Readiness::Slow, Readiness::Failed),
+        (FAILED_AFTER - seconds(1), Readiness::Slow, Readiness::Failed),
+        (FAILED_AFTER, Readiness::Failed, Readiness::Failed),
     ];
-    for (age, readiness) in cases {
+    for (age, readiness, with_an_error) in cases {
         let mut point = unready(&volume, "a", NOW - age);
+        assert_eq!(Readiness::of(&point, NOW, hours(1)), readiness, "{age}");
         // The snapshot controller reports errors that it then overcomes.
         point.error = Some("DeadlineExceeded".into());
-        assert_eq!(Readiness::of(&point, NOW, hours(1)), readiness, "{age}");
+        assert_eq!(Readiness::of(&point, NOW, hours(1)), with_an_error, "{age}");
         point.ready = true;
         assert_eq!(Readiness::of(&point, NOW, hours(1)), Readiness::Ready, "{age}");
     }
@@ -115,14 +206,14 @@ fn what_stands_in_the_way_is_named_and_nothing_is_done() {
         (by.clone(), Volume { driver: None, ..volume.clone() }, Reason::NotCsi),
     ];
     for (governance, volume, reason) in cases {
-        let verdict = decide(NOW, &governance, &volume);
+        let verdict = decide(NOW, &governance, &volume, &HeldBack::new());
         assert_eq!(verdict.protection, Protection::Unprotected { reason });
         assert_eq!(verdict.wants, [], "{reason}");
         assert_eq!(*fate(&verdict, "1000"), Fate::Keep(Keep::PruningHeld), "{reason}");
         assert_eq!(verdict.interval, None, "{reason}: it needs no share of the pace");
         assert_eq!(verdict.policy.as_deref(), governance.policy_name());
     }
-    assert_eq!(decide(NOW, &by, &volume).wants.len(), 2, "or the cases would prove nothing");
+    assert_eq!(judge(NOW, &policy(), &volume).wants.len(), 2, "or the cases would prove nothing");
 }
 
 #[test]
@@ -150,8 +241,9 @@ fn it_wakes_when_a_snapshot_becomes_slow_and_when_it_fails_also_while_suspended(
     assert_eq!(judge(NOW + hours(1), &policy, &volume).wake, Some(NOW + FAILED_AFTER));
     // It holds no slot then, but it is shown.
     let suspended = Governance::Held { policy: "default".into(), reason: Reason::PolicySuspended };
-    assert_eq!(decide(NOW, &suspended, &volume).wake, Some(NOW + FAILED_AFTER));
-    assert_eq!(decide(NOW + FAILED_AFTER, &suspended, &volume).wake, None);
+    let wake = |now| decide(now, &suspended, &volume, &HeldBack::new()).wake;
+    assert_eq!(wake(NOW), Some(NOW + FAILED_AFTER));
+    assert_eq!(wake(NOW + FAILED_AFTER), None);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What is kept, why, and what makes a deletion safe.
 
+use std::collections::BTreeSet;
+
 use agenttier_backup_plan::{
-    Action, FAILED_AFTER, Fate, Foreign, Keep, Ownership, Policy, Readiness, RecoveryPoint, Retention,
-    Volume, VolumeUid,
+    Action, FAILED_AFTER, Fate, Foreign, Keep, Ownership, Policy, RecoveryPoint, Retention, Spent, Volume,
+    VolumeUid,
 };
 
 use crate::world::{
@@ -98,10 +100,8 @@ fn a_newer_one_that_is_not_ready_keeps_nothing() {
     let alone = with(hourly(&volume, "a", 1000), unready_ones.clone());
     assert_eq!(pruned(&keeping(1, 1), &alone), [""; 0], "it would be the last good copy");
     let verdict = judge(NOW, &keeping(1, 1), &alone);
-    for (name, readiness) in
-        [("in-flight", Readiness::InFlight), ("slow", Readiness::Slow), ("failed", Readiness::Failed)]
-    {
-        assert_eq!(*fate(&verdict, name), Fate::Keep(Keep::NotReady(readiness)));
+    for name in ["in-flight", "slow", "failed"] {
+        assert_eq!(*fate(&verdict, name), Fate::Keep(Keep::NotReady));
     }
     assert_eq!(*fate(&verdict, "a"), Fate::Keep(Keep::Newest));
     let two = with(hourly(&volume, "ab", 1000), unready_ones);
@@ -110,17 +110,52 @@ fn a_newer_one_that_is_not_ready_keeps_nothing() {
     assert_eq!(pruned(&keeping(1, 2), &two), [""; 0], "only Ready ones count for keepLast");
 }
 
+/// What failed is cleared away as soon as it cannot be missed, whatever its age: it would be in the way otherwise.
+#[test]
+fn a_failed_one_goes_once_a_newer_one_is_ready() {
+    let volume = volume("s1");
+    let mut erring = unready(&volume, "erring", NOW - hours(2));
+    erring.error = Some("no such class".into());
+    let given_up = unready(&volume, "given-up", NOW - FAILED_AFTER);
+    let slow = unready(&volume, "slow", NOW - hours(2));
+    let points = [erring.clone(), given_up.clone(), slow];
+    let newer = ready(&volume, "newer", NOW - hours(1));
+    let older = ready(&volume, "older", NOW - hours(40));
+    let keeping = keeping(1000, 1);
+    let with = |point: &RecoveryPoint| with(volume.clone(), points.iter().chain([point]).cloned());
+    assert_eq!(pruned(&keeping, &with(&older)), [""; 0], "they may still become the newest");
+    assert_eq!(pruned(&keeping, &with(&newer)), ["erring", "given-up"]);
+    let verdict = judge(NOW, &keeping, &with(&newer));
+    assert!(
+        matches!(fate(&verdict, "erring"), Fate::Prune { reason: Spent::Failed, keeper } if keeper.name == "newer")
+    );
+    assert_eq!(*fate(&verdict, "slow"), Fate::Keep(Keep::NotReady));
+
+    for spare in [
+        (|point| point.pinned = true) as fn(&mut RecoveryPoint),
+        |point| point.readers = ["claim/x".to_owned()].into(),
+        |point| point.terminating = true,
+        |point| point.ownership = Ownership::AgentTier,
+        |point| point.ownership = Ownership::Ours { volume: VolumeUid::new("its-earlier-namesake") },
+    ] {
+        let mut spared = given_up.clone();
+        spare(&mut spared);
+        let volume = crate::world::with(volume.clone(), [spared.clone(), newer.clone()]);
+        assert_eq!(pruned(&keeping, &volume), [""; 0], "{spared:?}");
+    }
+}
+
 /// Every way in which a point is none of retention's business, with the reason that is shown.
 fn untouchables(volume: &Volume) -> Vec<(RecoveryPoint, Keep)> {
     let point = |name: &str| ready(volume, name, NOW - hours(2000));
     let foreign = |name: &str, why| {
-        (RecoveryPoint { ownership: Ownership::Foreign(why), ..point(name) }, Keep::Foreign(why))
+        (RecoveryPoint { ownership: Ownership::Foreign(why), ..point(name) }, Keep::Foreign { mark: why })
     };
     let namesake = Ownership::Ours { volume: VolumeUid::new("an-earlier-sandbox-of-that-name") };
-    let readers = ["claim/x".to_owned(), "restore/y".to_owned()].into();
+    let readers: BTreeSet<String> = ["claim/x".to_owned(), "restore/y".to_owned()].into();
     vec![
         (RecoveryPoint { pinned: true, ..point("pinned") }, Keep::Pinned),
-        (RecoveryPoint { readers, ..point("read") }, Keep::ReadBy("claim/x, restore/y".into())),
+        (RecoveryPoint { readers: readers.clone(), ..point("read") }, Keep::ReadBy { readers }),
         (RecoveryPoint { ownership: namesake, ..point("namesake") }, Keep::OtherVolume),
         (RecoveryPoint { ownership: Ownership::AgentTier, ..point("agenttier") }, Keep::AgentTiers),
         (RecoveryPoint { terminating: true, ..point("leaving") }, Keep::Leaving),
@@ -152,7 +187,7 @@ fn only_a_point_that_stays_for_certain_is_a_keeper() {
     for (mut point, why) in untouchables(&volume) {
         point.created = NOW - minutes(1);
         point.cut = Some(point.created);
-        let holds_this_volume = matches!(why, Keep::Pinned | Keep::ReadBy(_));
+        let holds_this_volume = matches!(why, Keep::Pinned | Keep::ReadBy { .. });
         let one = with(hourly(&volume, "a", 1000), [point.clone()]);
         let expected: &[&str] = if holds_this_volume { &["a"] } else { &[] };
         assert_eq!(pruned(&keeping(1, 1), &one), expected, "{why:?} beside the last good one");

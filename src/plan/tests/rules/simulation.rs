@@ -66,7 +66,7 @@ fn play(cluster: &mut Cluster, end: Timestamp, calm: impl Fn(Timestamp) -> bool)
                         cluster.controller_now().duration_since(since) - policy.objective()
                     }
                     Protection::Protected { .. } | Protection::Awaited { .. } => continue,
-                    Protection::Unprotected { .. } => panic!("{verdict:?}"),
+                    _ => panic!("{verdict:?}"),
                 };
                 // The sick ones hold all places of a driver for one readyTimeout a day, and no longer.
                 let allowed = if cluster.faults { policy.ready_timeout } else { seconds(0) };
@@ -147,6 +147,7 @@ fn two_troubled_weeks_break_no_promise(seed: u64) {
         && counts.pruned > 700
         && counts.further_attempts >= 10
         && counts.lost >= 50
+        && counts.cleared >= 50
         && counts.late >= 5
         && counts.restarts >= 30
         && counts.crashes_amid_writes >= 3

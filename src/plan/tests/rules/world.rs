@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use agenttier_backup_plan::{
-    Action, ClaimPhase, Fate, Governance, Interval, Ownership, Policy, Prune, RecoveryPoint, Retention,
-    Slots, TakeSnapshot, Verdict, Volume, VolumeUid, decide,
+    Action, ActionKind, ClaimPhase, Fate, Governance, HeldBack, Interval, Ownership, Policy, Prune, Reason,
+    RecoveryPoint, Retention, Setback, Slots, TakeSnapshot, Verdict, Volume, VolumeUid, decide,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -70,6 +70,7 @@ pub(crate) fn ready(volume: &Volume, name: &str, created: Timestamp) -> Recovery
         uid: format!("uid-of-{name}"),
         version: "7".into(),
         ownership: Ownership::Ours { volume: volume.uid.clone() },
+        sandbox: None,
         slot: None,
         created,
         cut: Some(created),
@@ -86,13 +87,19 @@ pub(crate) fn unready(volume: &Volume, name: &str, created: Timestamp) -> Recove
     RecoveryPoint { ready: false, cut: None, ..ready(volume, name, created) }
 }
 
+/// Orders of this kind fail for this volume, and are not tried again until then.
+pub(crate) fn failing(uid: &str, kind: ActionKind, reason: Reason, until: Timestamp) -> HeldBack {
+    let setback = Setback { reason, message: "the API server's own words".into(), since: NOW, until };
+    HeldBack::from([((VolumeUid::new(uid), kind), setback)])
+}
+
 /// Start of the slot of `volume` that `now` lies in, under the interval of `policy`.
 pub(crate) fn slot_start(policy: &Policy, volume: &Volume, now: Timestamp) -> Timestamp {
     Slots::of(&volume.uid, policy.interval).at(now).start()
 }
 
 pub(crate) fn judge(now: Timestamp, policy: &Policy, volume: &Volume) -> Verdict {
-    decide(now, &Governance::By(policy.clone()), volume)
+    decide(now, &Governance::By(policy.clone()), volume, &HeldBack::new())
 }
 
 /// The snapshot that is wanted, if one is.

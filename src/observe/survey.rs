@@ -1,0 +1,194 @@
+//! One look at the cluster, for commands that look and leave: with the rights of whoever runs them.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use agenttier_backup_plan::{Governance, HeldBack, Verdict};
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
+use kube::core::{ClusterResourceScope, DeserializeGuard, NamespaceResourceScope};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+
+use super::judge::judge_under;
+use super::setbacks::reported_setbacks;
+use super::{Observed, judge};
+use crate::api_error::is_forbidden;
+
+/// What was seen, and what was not.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// Everything that could be read.
+    pub observed: Observed,
+    /// Kinds that whoever asks may not read, as `plural.group`. Without them nobody can say what is due or kept.
+    pub hidden: Vec<String>,
+    /// Objects that make no sense, and why; they are left out.
+    pub unreadable: Vec<String>,
+}
+
+impl Survey {
+    /// Reads everything once; with a namespace, of what is in namespaces only what is in that one. That takes no
+    /// rights beyond it, but for what no namespace holds: who may not read that is told so in `hidden`.
+    ///
+    /// # Errors
+    /// When a list cannot be had; the error names the kind.
+    pub async fn take(client: &Client, namespace: Option<&str>) -> anyhow::Result<Self> {
+        let (claims, sandboxes, snapshots, persistent_volumes, policies, namespaces) = futures::try_join!(
+            list_in(client, namespace),
+            list_in(client, namespace),
+            list_in(client, namespace),
+            list_of_cluster(client),
+            list_of_cluster(client),
+            namespaces(client, namespace),
+        )?;
+        let mut survey = Self::default();
+        survey.observed = Observed {
+            claims: survey.note(claims),
+            persistent_volumes: survey.note(persistent_volumes),
+            sandboxes: survey.note(sandboxes),
+            snapshots: survey.note(snapshots),
+            policies: survey.note(policies),
+            namespaces: survey.note(namespaces),
+        };
+        Ok(survey)
+    }
+
+    fn note<K: Resource<DynamicType = ()>>(&mut self, list: Listed<K>) -> Vec<Arc<K>> {
+        let Listed::Seen(objects) = list else {
+            self.hidden.push(name_of::<K>());
+            return Vec::new();
+        };
+        let readable = objects.into_iter().filter_map(|DeserializeGuard(object)| match object {
+            Ok(object) => Some(Arc::new(object)),
+            Err(unreadable) => {
+                let meta = &unreadable.metadata;
+                let namespace = meta.namespace.as_ref().map(|namespace| format!("{namespace}/"));
+                self.unreadable.push(format!(
+                    "{} {}{}: {}",
+                    K::kind(&()),
+                    namespace.unwrap_or_default(),
+                    meta.name.as_deref().unwrap_or_default(),
+                    unreadable.error
+                ));
+                None
+            }
+        });
+        readable.collect()
+    }
+
+    /// What the controller has reported of its failures.
+    #[must_use]
+    pub fn setbacks(&self) -> HeldBack {
+        reported_setbacks(self.observed.policies.iter().map(AsRef::as_ref))
+    }
+
+    /// What there is to know of what was not seen, a sentence each.
+    #[must_use]
+    pub fn caveats(&self) -> Vec<String> {
+        let hidden = (!self.hidden.is_empty()).then(|| {
+            format!(
+                "you have no right to read {}: what is due and what is kept cannot be told",
+                self.hidden.join(", ")
+            )
+        });
+        let unreadable =
+            self.unreadable.iter().map(|what| format!("left out, for it cannot be read: {what}"));
+        hidden.into_iter().chain(unreadable).collect()
+    }
+
+    /// Judges every volume that was seen.
+    #[must_use]
+    pub fn judge(&self, now: Timestamp) -> Vec<Verdict> {
+        let setbacks = self.setbacks();
+        if self.hidden.is_empty() {
+            judge(now, &self.observed, &setbacks)
+        } else {
+            judge_under(now, &self.observed, &setbacks, |_| &Governance::Unknown)
+        }
+    }
+}
+
+/// What came of a list.
+enum Listed<K> {
+    Seen(Vec<DeserializeGuard<K>>),
+    Hidden,
+}
+
+async fn list_in<K>(client: &Client, namespace: Option<&str>) -> anyhow::Result<Listed<K>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+{
+    let (api, hint) = match namespace {
+        Some(namespace) => (
+            Api::namespaced(client.clone(), namespace),
+            format!("; you need the right to list it in namespace {namespace}"),
+        ),
+        None => (
+            Api::all(client.clone()),
+            "; you need the right to list it in all namespaces, or name one with -n".to_owned(),
+        ),
+    };
+    match list(&api).await {
+        Ok(objects) => Ok(Listed::Seen(objects)),
+        Err(error) => {
+            let hint = if is_forbidden(&error) { hint } else { absent(&error).to_owned() };
+            Err(error).with_context(|| format!("cannot list {}{hint}", name_of::<K>()))
+        }
+    }
+}
+
+async fn list_of_cluster<K>(client: &Client) -> anyhow::Result<Listed<K>>
+where
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + DeserializeOwned + Debug,
+{
+    match list(&Api::all(client.clone())).await {
+        Ok(objects) => Ok(Listed::Seen(objects)),
+        Err(error) if is_forbidden(&error) => Ok(Listed::Hidden),
+        Err(error) => {
+            let hint = absent(&error);
+            Err(error).with_context(|| format!("cannot list {}{hint}", name_of::<K>()))
+        }
+    }
+}
+
+/// All namespaces, or the one: its own users may read it by name.
+async fn namespaces(client: &Client, only: Option<&str>) -> anyhow::Result<Listed<Namespace>> {
+    let Some(name) = only else { return list_of_cluster(client).await };
+    match Api::<Namespace>::all(client.clone()).get_opt(name).await {
+        Ok(Some(namespace)) => Ok(Listed::Seen(vec![DeserializeGuard(Ok(namespace))])),
+        Ok(None) => bail!("there is no namespace {name}"),
+        Err(error) if is_forbidden(&error) => Ok(Listed::Hidden),
+        Err(error) => Err(error).with_context(|| format!("cannot read namespace {name}")),
+    }
+}
+
+async fn list<K>(api: &Api<DeserializeGuard<K>>) -> kube::Result<Vec<DeserializeGuard<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    const PAGE: u32 = 500;
+    let mut objects = Vec::new();
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list(&params).await?;
+        objects.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(objects),
+        }
+    }
+}
+
+fn absent(error: &kube::Error) -> &'static str {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => "; its CRD is not installed in this cluster",
+        _ => "",
+    }
+}
+
+fn name_of<K: Resource<DynamicType = ()>>() -> String {
+    let (plural, group) = (K::plural(&()), K::group(&()));
+    if group.is_empty() { plural.to_string() } else { format!("{plural}.{group}") }
+}

@@ -1,0 +1,114 @@
+//! Why a volume is not protected, or why something could not be done.
+
+use std::fmt;
+
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
+use serde::{Deserialize, Serialize};
+
+/// Why a volume is not protected, or why something could not be done. Names are stable: they are shown, counted
+/// and alerted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Reason {
+    /// No policy selects its namespace.
+    NoPolicy,
+    /// Whoever asks may not read the policies, namespaces or volumes that decide it.
+    PolicyUnknown,
+    /// Its policy is suspended.
+    PolicySuspended,
+    /// Its policy has snapshots turned off.
+    SnapshotsDisabled,
+    /// Its policy has errors.
+    PolicyInvalid,
+    /// The claim is not bound yet.
+    ClaimPending,
+    /// The claim's volume is gone.
+    ClaimLost,
+    /// The claim is being deleted.
+    ClaimTerminating,
+    /// The claim is gone; only recovery points are left of it.
+    ClaimGone,
+    /// The claim is there, but no Sandbox's workspace any more.
+    ClaimAbandoned,
+    /// The volume has no CSI driver, so it cannot be snapshotted.
+    NotCsi,
+    /// A snapshot is under way.
+    SnapshotInFlight,
+    /// A snapshot is not ready after readyTimeout.
+    SnapshotSlow,
+    /// The last snapshot failed.
+    SnapshotFailed,
+    /// It is due and its turn comes.
+    WaitingForTurn,
+    /// It is due, and so many snapshots of its driver are under way that no other may start.
+    DriverBusy,
+    /// It is due, and snapshots are started at a steady pace; others come first.
+    Paced,
+    /// A quota of the namespace is used up.
+    QuotaExceeded,
+    /// A right is missing.
+    Forbidden,
+    /// The namespace is being deleted.
+    NamespaceTerminating,
+    /// The API server refuses the object.
+    Refused,
+    /// The API server did not answer in time.
+    NoAnswer,
+    /// The API server could not be reached, or could not answer.
+    Unavailable,
+    /// Another snapshot has the name.
+    NameTaken,
+    /// It changed since it was planned with; the next pass looks again.
+    Changed,
+    /// The recovery point that was to make a deletion safe is not fit to.
+    KeeperUnfit,
+    /// An order failed in a way that has no name here.
+    OrderFailed,
+}
+
+impl Reason {
+    /// The reason of this name; [`OrderFailed`](Self::OrderFailed) where it is none of these.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        let name: StrDeserializer<'_, Error> = name.into_deserializer();
+        Self::deserialize(name).unwrap_or(Self::OrderFailed)
+    }
+
+    /// Waiting does not help: somebody has to do something.
+    #[must_use]
+    pub fn needs_attention(self) -> bool {
+        !matches!(
+            self,
+            Self::ClaimPending
+                | Self::ClaimTerminating
+                | Self::SnapshotInFlight
+                | Self::WaitingForTurn
+                | Self::DriverBusy
+                | Self::Paced
+                | Self::NoAnswer
+                | Self::Unavailable
+                | Self::NameTaken
+                | Self::Changed
+                | Self::KeeperUnfit
+        )
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for reason in [Reason::QuotaExceeded, Reason::NotCsi, Reason::OrderFailed] {
+            assert_eq!(Reason::named(&reason.to_string()), reason);
+        }
+        assert_eq!(Reason::named("OfALaterRelease"), Reason::OrderFailed);
+    }
+}
