@@ -52,6 +52,14 @@ impl Order {
         format!("{program} restore {sandbox} -n {namespace} --as {target}{start}")
     }
 
+    /// The command line that asks for this very restore.
+    #[must_use]
+    pub fn again(&self) -> String {
+        let from = self.from.as_ref().map(|from| format!(" --from {from}")).unwrap_or_default();
+        let other = if self.from_other { " --from-other" } else { "" };
+        self.command(&self.sandbox) + &from + other
+    }
+
     /// Finds the source and the recovery point; of a restore that has begun, those that it began with, also when
     /// there is a newer point by now.
     ///
@@ -149,6 +157,14 @@ mod tests {
         ] {
             assert!(order.goes_on_with(&begun(), source.as_ref()).is_ok(), "{order:?}");
         }
+    }
+
+    #[test]
+    fn what_is_to_be_run_again_is_the_same() {
+        let plain = "agenttier-backup --context east restore s1 -n team-a --as mix --start stopped";
+        assert_eq!(order("s1", None).again(), plain);
+        let from = Order { from_other: true, ..order("s1", Some("p1")) };
+        assert_eq!(from.again(), format!("{plain} --from p1 --from-other"));
     }
 
     #[test]

@@ -64,6 +64,8 @@ struct Standing {
     trouble: Option<String>,
     /// When it last could not be reached.
     away: Option<Instant>,
+    /// What there was of the restore when it was last seen.
+    left: Leftover,
 }
 
 /// Restores, until it is done or `limit` has passed. `tell` hears what happens before it does.
@@ -81,7 +83,7 @@ pub async fn restore(
 ) -> Result<Restored, RestoreError> {
     let begun = Instant::now();
     let mut standing = Standing::default();
-    let command = order.command(&order.sandbox);
+    let command = order.again();
     let all_of_it = Box::pin(async {
         let restore = order.prepare(client).await?;
         tell(Progress::Prepared(&restore));
@@ -96,6 +98,34 @@ pub async fn restore(
             command,
         })
     })
+}
+
+impl Standing {
+    /// Says what is in the way if it may pass, and ends the restore if not.
+    fn wait_out(
+        &mut self,
+        (doing, error): Refused,
+        tell: &mut impl FnMut(Progress<'_>),
+    ) -> Result<(), RestoreError> {
+        let said = sentence(&error);
+        let passing = is_passing(&error);
+        if passing {
+            self.away = Some(Instant::now());
+        }
+        let just_back = self.away.is_some_and(|away| away.elapsed() < RIGHTS_ARE_READ_WITHIN);
+        if !(passing || just_back && is_forbidden(&error)) {
+            return Err(RestoreError::Api {
+                doing: doing.to_owned(),
+                said,
+                left: Box::new(self.left.clone()),
+            });
+        }
+        if self.trouble.as_ref() != Some(&said) {
+            tell(Progress::Trouble(&said));
+            self.trouble = Some(said);
+        }
+        Ok(())
+    }
 }
 
 impl Restore {
@@ -113,11 +143,12 @@ impl Restore {
             let found = match looker.look().await {
                 Ok(found) => found,
                 Err(error) => {
-                    self.wait_out(("see what there is", error), &Found::default(), standing, tell)?;
+                    standing.wait_out(("see what there is", error), tell)?;
                     pause = sleep(pause).await;
                     continue;
                 }
             };
+            standing.left = self.left(&found);
             let step = next_step(&found.sight, &claim, self.order.start);
             let again = standing.step.as_ref() == Some(&step);
             if !again {
@@ -129,7 +160,7 @@ impl Restore {
                 Step::Refuse(refusal) => {
                     return Err(RestoreError::Refused {
                         refusal: refusal.clone(),
-                        left: Box::new(self.left(&found)),
+                        left: Box::new(standing.left.clone()),
                     });
                 }
                 Step::CreateClaim | Step::CreateSandbox if self.source.is_none() => {
@@ -138,8 +169,10 @@ impl Restore {
                 step => {
                     if let Err(refused) = perform(client, self, &found, step).await {
                         // What is there by now, where that can be seen.
-                        let found = looker.look().await.unwrap_or(found);
-                        self.wait_out(refused, &found, standing, tell)?;
+                        if let Ok(found) = looker.look().await {
+                            standing.left = self.left(&found);
+                        }
+                        standing.wait_out(refused, tell)?;
                         pause = sleep(pause).await;
                         continue;
                     }
@@ -153,34 +186,6 @@ impl Restore {
         }
     }
 
-    /// Says what is in the way if it may pass, and ends the restore if not.
-    fn wait_out(
-        &self,
-        (doing, error): Refused,
-        found: &Found,
-        standing: &mut Standing,
-        tell: &mut impl FnMut(Progress<'_>),
-    ) -> Result<(), RestoreError> {
-        let said = sentence(&error);
-        let passing = is_passing(&error);
-        if passing {
-            standing.away = Some(Instant::now());
-        }
-        let just_back = standing.away.is_some_and(|away| away.elapsed() < RIGHTS_ARE_READ_WITHIN);
-        if !(passing || just_back && is_forbidden(&error)) {
-            return Err(RestoreError::Api {
-                doing: doing.to_owned(),
-                said,
-                left: Box::new(self.left(found)),
-            });
-        }
-        if standing.trouble.as_ref() != Some(&said) {
-            tell(Progress::Trouble(&said));
-            standing.trouble = Some(said);
-        }
-        Ok(())
-    }
-
     /// What there is of this restore.
     fn left(&self, found: &Found) -> Leftover {
         let sandbox = found.sight.sandbox.as_ref().is_some_and(|sandbox| sandbox.ours);
@@ -189,7 +194,7 @@ impl Restore {
             namespace: self.order.namespace.clone(),
             claim: claim.then(|| self.order.target.claim()),
             sandbox: sandbox.then(|| self.order.target.to_string()),
-            command: self.order.command(&self.order.sandbox),
+            command: self.order.again(),
         }
     }
 

@@ -49,7 +49,6 @@ async fn a_switched_workspace_is_asked_about() {
     .await;
     let claim = claim_of(&stage, "s2").await;
 
-    // Before the empty volume has a point, and after.
     let ask = ["restore", "s2", "-n", TEAM, "--as", "s2-lost"];
     let empty = point_of(&stage, "s2").await;
     let text = refused(&stage, &ask).await;
