@@ -67,6 +67,9 @@ impl Passes {
             // What has just failed is to be told at once: a status is written but once a minute.
             verdicts = judge(now, &observed, self.backoff.held());
         }
+        if stop.is_cancelled() {
+            return None;
+        }
         admission.name_waits(&mut verdicts);
         let pace = Pace { limits: self.limits, per_minute: admission.per_minute };
         let status_due = self.statuses.write(now, &observed, &verdicts, &pace).await;

@@ -21,6 +21,7 @@ use super::observed::{Observed, watch_config};
 use super::trim::Trim;
 use crate::agenttier::Sandbox;
 use crate::api::BackupPolicy;
+use crate::api_error::sentence;
 use crate::csi::VolumeSnapshot;
 
 /// The longest that a failing watch pauses.
@@ -222,10 +223,7 @@ fn cause(error: &watcher::Error) -> String {
         | watcher::Error::WatchFailed(error) => error,
         other => return other.to_string(),
     };
-    match source {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
+    sentence(source)
 }
 
 #[cfg(test)]

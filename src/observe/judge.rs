@@ -1,5 +1,7 @@
 //! Observed → verdicts, for all volumes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use agenttier_backup_plan::{Governance, HeldBack, Verdict, Volume, decide};
 use jiff::Timestamp;
 
@@ -23,6 +25,58 @@ pub(super) fn judge_under<'g>(
     held: &HeldBack,
     of_namespace: impl Fn(&str) -> &'g Governance,
 ) -> Vec<Verdict> {
-    let judge = |volume: &Volume| decide(now, of_namespace(&volume.namespace), volume, held);
-    volumes(observed).iter().map(judge).collect()
+    each(&volumes(observed), |volume| decide(now, of_namespace(&volume.namespace), volume, held))
+}
+
+/// Judges one by one. A volume whose judgement panics is reported as such, and stops none of the others.
+fn each(volumes: &[Volume], judge: impl Fn(&Volume) -> Verdict) -> Vec<Verdict> {
+    let judged = |volume: &Volume| {
+        catch_unwind(AssertUnwindSafe(|| judge(volume))).unwrap_or_else(|_| {
+            tracing::error!(namespace = volume.namespace, claim = volume.claim, "cannot be judged; a bug");
+            Verdict::unjudged(volume)
+        })
+    };
+    volumes.iter().map(judged).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use agenttier_backup_plan::{ClaimPhase, Protection, Reason, VolumeUid};
+
+    use super::*;
+
+    fn volume(claim: &str) -> Volume {
+        Volume {
+            uid: VolumeUid::new(claim),
+            namespace: "n".into(),
+            claim: claim.into(),
+            phase: ClaimPhase::Bound,
+            terminating: false,
+            created: Timestamp::UNIX_EPOCH,
+            driver: None,
+            sandbox: None,
+            points: vec![],
+            taken_names: Arc::new(BTreeSet::new()),
+        }
+    }
+
+    #[test]
+    fn one_that_cannot_be_judged_stops_no_other() {
+        let volumes = [volume("a"), volume("poison"), volume("z")];
+        let verdicts = each(&volumes, |volume| {
+            assert_ne!(volume.claim, "poison");
+            decide(Timestamp::UNIX_EPOCH, &Governance::Nobody, volume, &HeldBack::new())
+        });
+        let reasons: Vec<Reason> = verdicts
+            .iter()
+            .map(|verdict| match verdict.protection {
+                Protection::Unprotected { reason } => reason,
+                ref other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(reasons, [Reason::NoPolicy, Reason::JudgementFailed, Reason::NoPolicy]);
+    }
 }

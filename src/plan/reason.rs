@@ -56,6 +56,8 @@ pub enum Reason {
     NoAnswer,
     /// The API server could not be reached, or could not answer.
     Unavailable,
+    /// Judging it failed by a fault of this program; the others are judged all the same.
+    JudgementFailed,
     /// Another snapshot has the name.
     NameTaken,
     /// It changed since it was planned with; the next pass looks again.

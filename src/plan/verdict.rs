@@ -51,6 +51,30 @@ pub struct Verdict {
     pub wake: Option<Timestamp>,
 }
 
+impl Verdict {
+    /// Of a volume that could not be judged: nothing is made and nothing is deleted.
+    #[must_use]
+    pub fn unjudged(volume: &crate::Volume) -> Self {
+        Self {
+            volume: VolumeId {
+                namespace: volume.namespace.clone(),
+                claim: volume.claim.clone(),
+                uid: volume.uid.clone(),
+            },
+            sandbox: volume.sandbox.as_ref().map(|sandbox| sandbox.name.clone()),
+            policy: None,
+            driver: volume.driver.clone(),
+            interval: None,
+            protection: Protection::Unprotected { reason: Reason::JudgementFailed },
+            points: vec![],
+            wants: vec![],
+            failed_snapshots: 0,
+            setbacks: BTreeMap::new(),
+            wake: None,
+        }
+    }
+}
+
 /// A snapshot and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

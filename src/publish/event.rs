@@ -3,6 +3,8 @@
 //! AgentTier 0.8 delivers core/v1 Events on a Sandbox with reason `BackupCreated` or `BackupPruned`, and only
 //! those with `lastTimestamp` set (its source, event delivery).
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -39,6 +41,8 @@ pub struct Announcer {
 impl Announcer {
     /// At most so many Events wait to be sent; what comes on top is dropped, with a line in the log.
     const WAITING: usize = 1_000;
+    /// At the end, so long is left for those that wait.
+    const LAST_WORDS: Duration = Duration::from_secs(5);
 
     /// Starts the task.
     #[must_use]
@@ -69,11 +73,16 @@ impl Announcer {
         }
     }
 
-    /// Sends what still waits, then ends.
-    pub async fn finish(self) {
+    /// Sends what still waits, for a few seconds at the most, then ends.
+    pub async fn finish(mut self) {
         drop(self.queue);
-        if self.sender.await.is_err() {
-            tracing::warn!("the task that sends events has failed");
+        match tokio::time::timeout(Self::LAST_WORDS, &mut self.sender).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => tracing::warn!("the task that sends events has failed"),
+            Err(_) => {
+                tracing::warn!("not all events could be sent");
+                self.sender.abort();
+            }
         }
     }
 }
