@@ -16,7 +16,6 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// A sandbox's node dies; its work comes back
     Demo(demo::Demo),
 }
 

@@ -23,7 +23,7 @@ use clap::Args;
 
 use stop::Stop;
 
-/// Plays the product's main job on a real control plane: one of its own, or yours.
+/// A sandbox's node dies, its work comes back: on a real control plane of its own, or on yours.
 ///
 /// AgentTier runs two sandboxes that write files, the chart is installed, recovery points appear and old ones
 /// are pruned. Then the node of one sandbox dies with its volume attached, and the sandbox is restored beside
@@ -40,7 +40,7 @@ use stop::Stop;
 /// end, after a failure, and at Ctrl-C. On real machines it asks you to kill one node. Nobody is asked on nodes
 /// that kwok plays.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Demo {
     /// Play on the cluster that this file's current context leads to
     #[arg(long, value_name = "FILE")]
@@ -58,7 +58,7 @@ const EXAMPLES: &str = "Examples:
   cargo demo --keep                                   # then look around with kubectl
   cargo demo --kubeconfig ~/.kube/config              # on a cluster with AgentTier
 
-To try the last way out without a cluster:
+To try that on a cluster without AgentTier, such as one of the testbed's:
   cargo run -p testbed -- up --nodes 3                # says where its kubeconfig is
   cargo demo --kubeconfig FILE --with-double          # in another terminal";
 

@@ -6,6 +6,9 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, ensure};
 use tokio::process::Command;
 
+const OF_THIS_PACKAGE: &[&str] =
+    &["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+
 /// Builds `agenttier-backup` and tells where it is.
 ///
 /// # Errors
@@ -13,8 +16,18 @@ use tokio::process::Command;
 pub(super) async fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let output = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "agenttier-backup", "--bin", "agenttier-backup"])
+    let mut command = Command::new(cargo);
+    // What cargo tells of this package to its programs is not meant for the next cargo: build scripts that look at
+    // it (ring's) would run anew each time.
+    for (name, _) in std::env::vars_os() {
+        if OF_THIS_PACKAGE.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    let output = command
+        .args(["build", "--quiet", "--bin", "agenttier-backup"])
+        // With the dependencies as this program was built with: once is enough.
+        .args(["--package", "agenttier-backup", "--package", "stage"])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(root)
         .stderr(Stdio::inherit())

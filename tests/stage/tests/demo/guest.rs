@@ -1,6 +1,7 @@
 //! The story on a cluster that is somebody's, and what is left of it there: nothing.
 
 use agenttier_backup::api::{BackupPolicy, BackupPolicySpec};
+use double::{Double, Options, User};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
@@ -14,9 +15,16 @@ use crate::program::{Demo, after, cell};
 
 #[tokio::test]
 async fn the_story_is_told_elsewhere_and_nothing_of_it_stays() {
-    let host = Host::with_machines("visited").await;
-    let demo =
-        Demo::start(&host.cluster, "visit", &["--kubeconfig", &host.kubeconfig(), "--with-double"]).await;
+    let mut host = Host::with_machines("visited").await;
+    let client = host.cluster.client();
+    double::install_crds(&client).await.unwrap();
+    let people = User::new(client.clone(), "bystander");
+    people.create_cluster_template("their-template", json!({})).await.unwrap();
+    // For the demo there is no difference to AgentTier itself.
+    let agenttier = Double::start(client, Options::default());
+    host.remember().await;
+
+    let demo = Demo::start(&host.cluster, "visit", &["--kubeconfig", &host.kubeconfig()]).await;
     // Machines are killed by people.
     demo.says("the hard way:\n     docker kill machine-").await;
     let machine = after(&demo.said(), "docker kill ").to_owned();
@@ -27,9 +35,14 @@ async fn the_story_is_told_elsewhere_and_nothing_of_it_stays() {
     assert!(!cell(&said, "newest recovery point when the node was found dead (RPO)").is_empty());
     assert_eq!(cell(&said, "files compared"), "6, 1048637 bytes, none different");
     assert_eq!(cell(&said, "restored from the newest since"), after(&said, "\n   from "));
+    assert!(
+        said.contains("AgentTier is installed; the sandboxes follow its template their-template"),
+        "{said}"
+    );
     assert!(said.contains("nothing of the demo is left"), "with a machine still dead: {said}");
     host.power(&machine, true).await;
     host.is_untouched().await;
+    agenttier.shutdown().await;
     host.cluster.stop().await.unwrap();
 }
 
@@ -47,6 +60,13 @@ async fn a_broken_off_story_leaves_nothing() {
     let kubeconfig = host.kubeconfig();
     let args = ["--kubeconfig", kubeconfig.as_str(), "--with-double"];
 
+    let stopped = Demo::start(&host.cluster, "stopped", &args).await;
+    stopped.says("helm: replicas=0").await;
+    stopped.process().signal(Signal::Int).await.unwrap();
+    let said = stopped.ends(Exit::Code(0)).await;
+    assert!(said.contains("nothing of the demo is left"), "{said}");
+    host.is_untouched().await;
+
     // The hardest end, at the worst moment: nothing can be taken away.
     let killed = Demo::start(&host.cluster, "killed", &args).await;
     killed.says("is NotReady").await;
@@ -54,15 +74,15 @@ async fn a_broken_off_story_leaves_nothing() {
     let namespaces: Api<Namespace> = Api::all(host.cluster.client());
     namespaces.get("agenttier-backup-demo").await.expect("a killed demo leaves its things");
 
-    // The next one takes them away first, and goes itself when it is told to.
-    let stopped = Demo::start(&host.cluster, "stopped", &args).await;
-    stopped.says("   + s1-workspace-backup-").await;
-    let said = stopped.said();
+    // The next one takes them away first.
+    let next = Demo::start(&host.cluster, "next", &args).await;
+    let said = next.ends(Exit::Code(0)).await;
     let (begin, story) = said.split_once("AgentTier runs two sandboxes").unwrap();
-    assert!(begin.contains("lives again") && !story.contains("lives again"), "{said}");
-    stopped.process().signal(Signal::Int).await.unwrap();
-    let said = stopped.ends(Exit::Code(0)).await;
-    assert_eq!(said.matches("nothing of the demo is left").count(), 2, "{said}");
+    for part in [begin, story] {
+        assert!(part.contains("lives again") && part.contains("nothing of the demo is left"), "{said}");
+    }
+    assert_eq!(cell(&said, "files compared"), "6, 1048637 bytes, none different");
+    assert_eq!(cell(&said, "warm-pool volumes that it was given"), "0");
     host.is_untouched().await;
     host.cluster.stop().await.unwrap();
 }
