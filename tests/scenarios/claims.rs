@@ -55,14 +55,14 @@ async fn pending_and_terminating_claims_stop_nothing() {
     let plan = stage.run(&["plan", "-o", "json"]).await.unwrap().json().unwrap();
     assert_eq!(
         volume(&plan, "a-pending")["protection"],
-        json!({ "state": "unprotected", "reason": "ClaimPending" })
+        json!({ "state": "Unprotected", "reason": "ClaimPending" })
     );
     assert_eq!(
         volume(&plan, "z-terminating")["protection"],
-        json!({ "state": "unprotected", "reason": "ClaimTerminating" })
+        json!({ "state": "Unprotected", "reason": "ClaimTerminating" })
     );
-    assert_eq!(volume(&plan, "healthy")["protection"]["state"], "protected");
-    assert_eq!(volume(&plan, &warm)["protection"]["state"], "protected");
+    assert_eq!(volume(&plan, "healthy")["protection"]["state"], "Protected");
+    assert_eq!(volume(&plan, &warm)["protection"]["state"], "Protected");
     let ours = stage.points(TEAM).await.unwrap().ours();
     assert_eq!((ours.of("a-pending").count(), ours.of("z-terminating").count()), (0, 0));
     let pooled = plan["volumes"].as_array().unwrap().iter().filter(|volume| {
