@@ -1,5 +1,6 @@
 //! Why an order could not be carried out.
 
+use crate::api_error::sentence;
 use crate::client::CALL_DEADLINE;
 
 /// Why an order could not be carried out. The names are stable: they are shown in Events and logs.
@@ -65,7 +66,7 @@ impl Failure {
 
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
-        let kube::Error::Api(status) = error else { return Self::Unavailable(error.to_string()) };
+        let kube::Error::Api(status) = error else { return Self::Unavailable(sentence(&error)) };
         let message = status.message.clone();
         let cause = |name: &str| {
             let details = status.details.as_ref();
@@ -73,6 +74,8 @@ impl From<kube::Error> for Failure {
         };
         match status.code {
             403 if message.contains("exceeded quota") => Self::QuotaExceeded(message),
+            // The quota controller has not counted a new kind yet; it passes.
+            403 if message.contains("status unknown for quota") => Self::Unavailable(message),
             403 if cause("NamespaceTerminating") => Self::NamespaceTerminating(message),
             401 | 403 => Self::Forbidden(message),
             409 => Self::Changed,

@@ -25,15 +25,20 @@ pub(super) fn judge_under<'g>(
     held: &HeldBack,
     of_namespace: impl Fn(&str) -> &'g Governance,
 ) -> Vec<Verdict> {
-    each(&volumes(observed), |volume| decide(now, of_namespace(&volume.namespace), volume, held))
+    each(&volumes(observed), of_namespace, |governance, volume| decide(now, governance, volume, held))
 }
 
 /// Judges one by one. A volume whose judgement panics is reported as such, and stops none of the others.
-fn each(volumes: &[Volume], judge: impl Fn(&Volume) -> Verdict) -> Vec<Verdict> {
+fn each<'g>(
+    volumes: &[Volume],
+    of_namespace: impl Fn(&str) -> &'g Governance,
+    judge: impl Fn(&Governance, &Volume) -> Verdict,
+) -> Vec<Verdict> {
     let judged = |volume: &Volume| {
-        catch_unwind(AssertUnwindSafe(|| judge(volume))).unwrap_or_else(|_| {
+        let governance = of_namespace(&volume.namespace);
+        catch_unwind(AssertUnwindSafe(|| judge(governance, volume))).unwrap_or_else(|_| {
             tracing::error!(namespace = volume.namespace, claim = volume.claim, "cannot be judged; a bug");
-            Verdict::unjudged(volume)
+            Verdict::unjudged(governance, volume)
         })
     };
     volumes.iter().map(judged).collect()
@@ -66,10 +71,13 @@ mod tests {
     #[test]
     fn one_that_cannot_be_judged_stops_no_other() {
         let volumes = [volume("a"), volume("poison"), volume("z")];
-        let verdicts = each(&volumes, |volume| {
+        let held = Governance::Held { policy: "gold".into(), reason: Reason::PolicySuspended };
+        let judge = |governance: &Governance, volume: &Volume| {
             assert_ne!(volume.claim, "poison");
-            decide(Timestamp::UNIX_EPOCH, &Governance::Nobody, volume, &HeldBack::new())
-        });
+            decide(Timestamp::UNIX_EPOCH, governance, volume, &HeldBack::new())
+        };
+        let verdicts = each(&volumes, |_| &held, judge);
+        assert!(verdicts.iter().all(|verdict| verdict.policy.as_deref() == Some("gold")), "counted under it");
         let reasons: Vec<Reason> = verdicts
             .iter()
             .map(|verdict| match verdict.protection {
@@ -77,6 +85,6 @@ mod tests {
                 ref other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(reasons, [Reason::NoPolicy, Reason::JudgementFailed, Reason::NoPolicy]);
+        assert_eq!(reasons, [Reason::PolicySuspended, Reason::JudgementFailed, Reason::PolicySuspended]);
     }
 }

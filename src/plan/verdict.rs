@@ -54,7 +54,7 @@ pub struct Verdict {
 impl Verdict {
     /// Of a volume that could not be judged: nothing is made and nothing is deleted.
     #[must_use]
-    pub fn unjudged(volume: &crate::Volume) -> Self {
+    pub fn unjudged(governance: &crate::Governance, volume: &crate::Volume) -> Self {
         Self {
             volume: VolumeId {
                 namespace: volume.namespace.clone(),
@@ -62,7 +62,7 @@ impl Verdict {
                 uid: volume.uid.clone(),
             },
             sandbox: volume.sandbox.as_ref().map(|sandbox| sandbox.name.clone()),
-            policy: None,
+            policy: governance.policy_name().map(str::to_owned),
             driver: volume.driver.clone(),
             interval: None,
             protection: Protection::Unprotected { reason: Reason::JudgementFailed },
