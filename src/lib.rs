@@ -12,6 +12,7 @@ pub mod cli;
 pub mod client;
 pub mod controller;
 pub mod csi;
+pub mod leader;
 pub mod observe;
 pub mod publish;
 pub mod restore;

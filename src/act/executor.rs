@@ -10,6 +10,7 @@ use super::prune::prune;
 use super::take_snapshot::take_snapshot;
 use crate::client::CALL_DEADLINE;
 use crate::csi::VolumeSnapshot;
+use crate::leader::Leadership;
 
 /// What came of one order.
 #[derive(Debug)]
@@ -33,14 +34,15 @@ pub enum Done {
 #[derive(Clone)]
 pub struct Executor {
     client: Client,
+    leadership: Leadership,
     at_once: usize,
 }
 
 impl Executor {
-    /// Calls under way at once are at most `at_once`.
+    /// Calls under way at once are at most `at_once`; none of them writes without leadership.
     #[must_use]
-    pub fn new(client: Client, at_once: usize) -> Self {
-        Self { client, at_once }
+    pub fn new(client: Client, leadership: Leadership, at_once: usize) -> Self {
+        Self { client, leadership, at_once }
     }
 
     /// Carries out the orders in their order, all prunes before any snapshot, and says what came of each.
@@ -71,10 +73,10 @@ impl Executor {
 
     async fn carry_out(&self, action: &Action) -> Result<Done, Failure> {
         match action {
-            Action::Prune(order) => prune(&self.client, order).await.map(|()| Done::Pruned),
-            Action::TakeSnapshot(order) => {
-                take_snapshot(&self.client, order).await.map(|snapshot| Done::Taken(Box::new(snapshot)))
-            }
+            Action::Prune(order) => prune(&self.client, &self.leadership, order).await.map(|()| Done::Pruned),
+            Action::TakeSnapshot(order) => take_snapshot(&self.client, &self.leadership, order)
+                .await
+                .map(|snapshot| Done::Taken(Box::new(snapshot))),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::api_error::sentence;
 use crate::client::CALL_DEADLINE;
+use crate::leader::NotLeading;
 
 /// Why an order could not be carried out. The names are stable: they are shown in Events and logs.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum Failure {
     /// The object changed since it was planned with; the next pass looks again.
     #[error("it changed in the meantime")]
     Changed,
+    /// This replica does not lead any more; the one that does will do it.
+    #[error(transparent)]
+    NotLeading(#[from] NotLeading),
     /// A quota of the namespace is used up.
     #[error("a quota of the namespace is used up: {0}")]
     QuotaExceeded(String),
@@ -48,6 +52,7 @@ impl Failure {
             Self::KeeperUnfit { .. } => "KeeperUnfit",
             Self::NameTaken => "NameTaken",
             Self::Changed => "Changed",
+            Self::NotLeading(_) => "NotLeading",
             Self::QuotaExceeded(_) => "QuotaExceeded",
             Self::Forbidden(_) => "Forbidden",
             Self::NamespaceTerminating(_) => "NamespaceTerminating",

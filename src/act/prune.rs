@@ -6,11 +6,12 @@ use kube::{Api, Client};
 
 use super::failure::{Failure, is_missing};
 use crate::csi::VolumeSnapshot;
+use crate::leader::Leadership;
 use crate::observe::marks_of;
 
 /// Deletes the recovery point if it is still the object that was planned with, after reading live that its
 /// keeper is there.
-pub(super) async fn prune(client: &Client, order: &Prune) -> Result<(), Failure> {
+pub(super) async fn prune(client: &Client, leadership: &Leadership, order: &Prune) -> Result<(), Failure> {
     let api: Api<VolumeSnapshot> = Api::namespaced(client.clone(), &order.volume.namespace);
     let keeper = api.get_opt(&order.keeper.name).await?;
     if let Err(state) = fit_to_keep(order, keeper.as_ref()) {
@@ -23,6 +24,7 @@ pub(super) async fn prune(client: &Client, order: &Prune) -> Result<(), Failure>
         }),
         ..DeleteParams::default()
     };
+    leadership.check()?;
     match api.delete(&order.name, &params).await {
         Ok(_) => Ok(()),
         // Somebody was quicker; it is gone all the same.

@@ -11,10 +11,15 @@ use kube::{Api, Client, ResourceExt};
 use super::failure::Failure;
 use crate::api::FIELD_MANAGER;
 use crate::csi::{SnapshotSource, VolumeSnapshot, VolumeSnapshotSpec};
+use crate::leader::Leadership;
 use crate::observe::marks_of;
 
 /// Creates the VolumeSnapshot, or finds that an earlier attempt at this very order did.
-pub(super) async fn take_snapshot(client: &Client, order: &TakeSnapshot) -> Result<VolumeSnapshot, Failure> {
+pub(super) async fn take_snapshot(
+    client: &Client,
+    leadership: &Leadership,
+    order: &TakeSnapshot,
+) -> Result<VolumeSnapshot, Failure> {
     // A snapshot names its claim, not the claim's UID: if another claim has taken the name since, its data would
     // be filed under the old one.
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &order.volume.namespace);
@@ -26,6 +31,7 @@ pub(super) async fn take_snapshot(client: &Client, order: &TakeSnapshot) -> Resu
     let api: Api<VolumeSnapshot> = Api::namespaced(client.clone(), &order.volume.namespace);
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     let wanted = render(order);
+    leadership.check()?;
     match api.create(&params, &wanted).await {
         Ok(snapshot) => Ok(snapshot),
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {

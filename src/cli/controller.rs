@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use super::Cluster;
 use crate::client::Purpose;
 use crate::controller::{Settings, run};
+use crate::leader::LeaseName;
 
 /// Runs the controller, as the chart's Deployment does.
 ///
@@ -36,6 +37,9 @@ pub(super) struct Controller {
     #[arg(long, env = "CALLS_AT_ONCE", default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..))]
     calls_at_once: u16,
+    /// The Lease by which several replicas choose the one that works; without it this one runs alone
+    #[arg(long, env = "LEASE", value_name = "NAMESPACE/NAME")]
+    lease: Option<LeaseName>,
     /// What to log: a level, or levels per module
     #[arg(long, env = "LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -65,6 +69,8 @@ impl Controller {
             },
             floor_per_minute: self.snapshots_per_minute_at_least,
             calls_at_once: self.calls_at_once.into(),
+            lease: self.lease,
+            identity: identity(),
         };
         run(cluster.client_for(Purpose::Watches).await?, settings, stop).await
     }
@@ -81,6 +87,12 @@ impl Controller {
         }
         Ok(())
     }
+}
+
+/// The pod's name for people, and something that no other process has.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "agenttier-backup".to_owned());
+    format!("{host}_{}", uuid::Uuid::new_v4())
 }
 
 /// Cancels on SIGTERM (Kubernetes) or SIGINT (Ctrl-C).

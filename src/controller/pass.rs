@@ -11,6 +11,7 @@ use super::Settings;
 use super::backoff::Backoff;
 use crate::act::{Done, Executor, Outcome};
 use crate::agenttier::Sandbox;
+use crate::leader::Leadership;
 use crate::observe::{Caches, Observed, Unconfirmed, judge};
 use crate::publish::{Announcer, Occasion, Pace, Repetition, StatusWriter};
 
@@ -27,15 +28,15 @@ pub(super) struct Passes {
 }
 
 impl Passes {
-    pub(super) fn new(client: &Client, settings: &Settings) -> Self {
+    pub(super) fn new(client: &Client, settings: &Settings, leadership: Leadership) -> Self {
         Self {
-            executor: Executor::new(client.clone(), settings.calls_at_once),
+            executor: Executor::new(client.clone(), leadership.clone(), settings.calls_at_once),
             limits: settings.limits,
             pacer: Pacer::with_floor(settings.floor_per_minute),
             unconfirmed: Unconfirmed::default(),
             backoff: Backoff::default(),
-            statuses: StatusWriter::new(client.clone()),
-            announcer: Announcer::start(client.clone()),
+            statuses: StatusWriter::new(client.clone(), leadership.clone()),
+            announcer: Announcer::start(client.clone(), leadership),
             announced: Repetition::default(),
         }
     }

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agenttier_backup_plan::Limits;
+use agenttier_backup_plan::{LeaseTimes, Limits};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
 use super::pass::Passes;
+use crate::leader::{Elector, Leadership, LeaseName};
 use crate::observe::Caches;
 
 /// Changes that come together are planned together.
@@ -28,6 +29,10 @@ pub struct Settings {
     pub floor_per_minute: u16,
     /// API calls under way at once.
     pub calls_at_once: usize,
+    /// The Lease that says which of several replicas works; without one this process runs alone.
+    pub lease: Option<LeaseName>,
+    /// What this process is called in the Lease; no other process may be called that.
+    pub identity: String,
 }
 
 /// Runs the controller until `stop` is cancelled; then it begins nothing new, ends what is under way and
@@ -40,6 +45,14 @@ pub async fn run(client: Client, settings: Settings, stop: CancellationToken) ->
     // The probes go on answering while what is under way is brought to its end.
     let probes = health.clone().serve(settings.health_address);
     let (caches, mut watches) = Caches::start(&client);
+    let elector = settings
+        .lease
+        .as_ref()
+        .map(|lease| Elector::new(&client, lease, settings.identity.clone(), LeaseTimes::default()));
+    let leadership = elector.as_ref().map_or_else(Leadership::alone, Elector::leadership);
+    // It goes on through a stop: the Lease is given back when the last write has ended, not before.
+    let end_election = CancellationToken::new();
+    let election = elector.map(|elector| tokio::spawn(elector.run(end_election.clone())));
     tokio::select! {
         biased;
         ended = probes => {
@@ -47,7 +60,11 @@ pub async fn run(client: Client, settings: Settings, stop: CancellationToken) ->
             anyhow::bail!("the health probes' server ended by itself");
         }
         () = watches.one_ended() => anyhow::bail!("a watch ended by itself"),
-        worked = work(&client, &caches, &settings, &health, &stop) => worked?,
+        worked = work(&client, &caches, &settings, &health, &leadership, &stop) => worked?,
+    }
+    end_election.cancel();
+    if let Some(election) = election {
+        election.await?;
     }
     tracing::info!("stopped");
     Ok(())
@@ -58,6 +75,7 @@ async fn work(
     caches: &Caches,
     settings: &Settings,
     health: &Health,
+    leadership: &Leadership,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     tracing::info!("filling the caches");
@@ -76,19 +94,51 @@ async fn work(
     health.set_ready();
     tracing::info!("ready");
 
-    let mut passes = Passes::new(client, settings);
     while !stop.is_cancelled() {
-        health.beat(Timestamp::now());
-        let due = passes.pass(caches, stop).await;
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            () = caches.changed() => tokio::time::sleep(GATHER).await,
-            () = tokio::time::sleep(pause(Timestamp::now(), due)) => {}
+            () = leadership.gained() => {
+                // What a term has learned is not taken into the next one: another leader was at work in between.
+                let passes = Passes::new(client, settings, leadership.clone());
+                lead(passes, caches, health, leadership, stop).await;
+            }
+            () = tokio::time::sleep(Duration::from_mins(1)) => health.beat(Timestamp::now()),
         }
     }
-    passes.finish().await;
     Ok(())
+}
+
+/// Makes passes until it is told to stop or leads no longer. Then nothing further is begun, and what is under way
+/// is brought to its end.
+async fn lead(
+    mut passes: Passes,
+    caches: &Caches,
+    health: &Health,
+    leadership: &Leadership,
+    stop: &CancellationToken,
+) {
+    let term = stop.child_token();
+    let end_of_term = async {
+        tokio::select! {
+            () = leadership.lost() => term.cancel(),
+            () = term.cancelled() => {}
+        }
+    };
+    let work = async {
+        while !term.is_cancelled() {
+            health.beat(Timestamp::now());
+            let due = passes.pass(caches, &term).await;
+            tokio::select! {
+                biased;
+                () = term.cancelled() => {}
+                () = caches.changed() => tokio::time::sleep(GATHER).await,
+                () = tokio::time::sleep(pause(Timestamp::now(), due)) => {}
+            }
+        }
+    };
+    tokio::join!(end_of_term, work);
+    passes.finish().await;
 }
 
 /// How long to sleep when nothing changes.

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::agenttier::Sandbox;
 use crate::api::FIELD_MANAGER;
+use crate::leader::Leadership;
 
 /// Something that happened to a recovery point of a Sandbox.
 #[derive(Debug, Clone)]
@@ -46,13 +47,16 @@ impl Announcer {
 
     /// Starts the task.
     #[must_use]
-    pub fn start(client: Client) -> Self {
+    pub fn start(client: Client, leadership: Leadership) -> Self {
         let (queue, mut events) = mpsc::channel::<Event>(Self::WAITING);
         let sender = tokio::spawn(async move {
             while let Some(event) = events.recv().await {
                 let namespace = event.metadata.namespace.clone().unwrap_or_default();
                 let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
                 let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+                if leadership.check().is_err() {
+                    continue;
+                }
                 let call = api.create(&params, &event);
                 match tokio::time::timeout(crate::client::CALL_DEADLINE, call).await {
                     Ok(Ok(_)) => {}

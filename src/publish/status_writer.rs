@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{Pace, policy_status};
 use crate::api::{BackupPolicy, BackupPolicyStatus, FIELD_MANAGER};
+use crate::leader::Leadership;
 use crate::observe::{Observed, Reach, governance, reach};
 
 /// A policy's status is written at most once in this time.
@@ -19,14 +20,15 @@ const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// Writes statuses that changed, each policy's at most once a minute.
 pub struct StatusWriter {
     client: Client,
+    leadership: Leadership,
     written: BTreeMap<String, (Timestamp, Option<i64>)>,
 }
 
 impl StatusWriter {
-    /// Writes through this client.
+    /// Writes through this client, while it leads.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client, written: BTreeMap::new() }
+    pub fn new(client: Client, leadership: Leadership) -> Self {
+        Self { client, leadership, written: BTreeMap::new() }
     }
 
     /// Writes what is due; returns when the first write that had to wait is due.
@@ -70,6 +72,9 @@ impl StatusWriter {
         let api: Api<BackupPolicy> = Api::all(self.client.clone());
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&patch);
+        if self.leadership.check().is_err() {
+            return;
+        }
         let write = api.patch_status(name, &params, &patch);
         match tokio::time::timeout(crate::client::CALL_DEADLINE, write).await {
             Ok(Ok(_)) => {}

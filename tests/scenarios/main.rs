@@ -6,6 +6,7 @@ mod chart;
 mod claims;
 mod contract;
 mod crd;
+mod leaders;
 mod listing;
 mod orders;
 mod place;

@@ -1,6 +1,7 @@
 //! Orders that were planned from something that is no longer so.
 
 use agenttier_backup::act::{Executor, Failure};
+use agenttier_backup::leader::Leadership;
 use agenttier_backup_plan::{
     Action, Interval, Keeper, Prune, Slots, TakeSnapshot, VolumeId, VolumeUid, snapshot_name,
 };
@@ -36,7 +37,7 @@ async fn stale_orders_are_not_carried_out() {
     let stage = stage("stale-orders").await;
     workspace(&stage, "w", STORAGE_CLASS).await;
     let uid = claims(&stage).get("w").await.unwrap().uid().unwrap();
-    let executor = Executor::new(stage.client.clone(), 1);
+    let executor = Executor::new(stage.client.clone(), Leadership::alone(), 1);
     let run = |action| {
         let executor = executor.clone();
         async move { executor.run(vec![action], &CancellationToken::new()).await.remove(0).result }

@@ -111,10 +111,9 @@ async fn deployment() -> Deployment {
 }
 
 #[tokio::test]
-async fn the_controller_runs_once_and_as_a_restricted_pod() {
+async fn the_controller_runs_twice_and_as_a_restricted_pod() {
     let spec = deployment().await.spec.unwrap();
-    assert_eq!(spec.replicas, Some(1));
-    assert_eq!(spec.strategy.unwrap().type_.as_deref(), Some("Recreate"), "never two at once");
+    assert_eq!(spec.replicas, Some(2));
 
     let pods = Api::<Pod>::namespaced(installed().client(), RELEASE);
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };

@@ -6,6 +6,7 @@ use agenttier_backup::agenttier::Sandbox;
 use agenttier_backup::api::BackupPolicy;
 use agenttier_backup::csi::VolumeSnapshot;
 use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -105,6 +106,10 @@ async fn what_is_not_its_business_is_denied() {
     let snapshots = Api::<VolumeSnapshot>::namespaced(client.clone(), ns);
     denied("change a snapshot", snapshots.patch("any", &patch, &change).await);
     denied("delete all snapshots", snapshots.delete_collection(&DeleteParams::default(), &list).await);
+    let leases = |namespace| Api::<Lease>::namespaced(client.clone(), namespace);
+    denied("read another Lease", leases(RELEASE).get("any").await);
+    denied("read a Lease elsewhere", leases(ns).get(&format!("{RELEASE}-controller-leader")).await);
+    leases(RELEASE).get_opt(&format!("{RELEASE}-controller-leader")).await.expect("its own Lease is read");
     let policies = Api::<BackupPolicy>::all(client.clone());
     denied("change a policy", policies.patch("any", &patch, &change).await);
     denied("delete a policy", policies.delete("any", &DeleteParams::default()).await);

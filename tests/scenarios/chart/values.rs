@@ -25,7 +25,7 @@ async fn wrong_values_are_refused_by_name() {
         ("optional.backup.snapshots.snapshotClassName=1", "/optional/backup/snapshots/snapshotClassName"),
         ("optional.backup.snapshots.intervalHour=3", "additional properties 'intervalHour'"),
         ("snapshots.enabled=true", "additional properties 'snapshots'"),
-        ("replicas=2", "/replicas"),
+        ("replicas=-1", "/replicas"),
         ("controller.callsAtOnce=0", "/controller/callsAtOnce"),
         ("log.format=xml", "/log/format"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),

@@ -35,6 +35,14 @@ impl Stage {
     /// # Errors
     /// When it ends or does not get ready.
     pub async fn start_controller_as(&self, kubeconfig: &Path, args: &[&str]) -> Result<Process> {
+        self.start_replica(CONTROLLER, kubeconfig, args).await
+    }
+
+    /// The same under a name of its own, so that several can run side by side.
+    ///
+    /// # Errors
+    /// When it ends or does not get ready.
+    pub async fn start_replica(&self, name: &str, kubeconfig: &Path, args: &[&str]) -> Result<Process> {
         // Another process may take the port in between: then there is another one to try.
         for _ in 0..5 {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr())?;
@@ -42,7 +50,7 @@ impl Stage {
             let address = free.to_string();
             let mut all = vec!["controller", "--kubeconfig", &kubeconfig, "--health-address", &address];
             all.extend(args);
-            let process = self.cluster.spawn(CONTROLLER, &self.program, &all, &[("NO_COLOR", "1")]).await?;
+            let process = self.cluster.spawn(name, &self.program, &all, &[("NO_COLOR", "1")]).await?;
             let ready = until("the controller is ready", Duration::from_mins(1), || async {
                 anyhow::Ok(match process.exit() {
                     Some(exit) => Some(Err(exit)),
