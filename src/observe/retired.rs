@@ -7,7 +7,7 @@ use agenttier_backup_plan::{ClaimPhase, Ownership, RecoveryPoint, Volume, Volume
 use kube::ResourceExt;
 
 use super::Observed;
-use super::volumes::marks_of;
+use super::recovery_point::marks_of;
 use crate::csi::VolumeSnapshot;
 
 /// (namespace, UID) of a volume.

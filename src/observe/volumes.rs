@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use agenttier_backup_plan::workspace::{Ties, is_workspace};
-use agenttier_backup_plan::{
-    ClaimPhase, Ownership, RecoveryPoint, SandboxRef, Volume, VolumeUid, marks, ownership,
-};
+use agenttier_backup_plan::{ClaimPhase, RecoveryPoint, SandboxRef, Volume, VolumeUid};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
 use super::Observed;
+use super::recovery_point::recovery_point;
 use super::retired::Retired;
 use crate::agenttier::Sandbox;
 use crate::csi::{GROUP, VolumeSnapshot};
@@ -30,19 +29,6 @@ pub fn volumes(observed: &Observed) -> Vec<Volume> {
     volumes.extend(retired.volumes(|namespace, snapshot| index.point(namespace, snapshot)));
     volumes.sort_by(|a, b| (&a.namespace, &a.claim, &a.uid).cmp(&(&b.namespace, &b.claim, &b.uid)));
     volumes
-}
-
-/// Whose a snapshot is.
-#[must_use]
-pub fn marks_of(snapshot: &VolumeSnapshot) -> Ownership {
-    let source = snapshot.spec.source.persistent_volume_claim_name.as_deref();
-    ownership(snapshot.labels(), snapshot.annotations(), source)
-}
-
-/// Whether somebody pinned a snapshot.
-#[must_use]
-pub fn is_pinned(snapshot: &VolumeSnapshot) -> bool {
-    snapshot.annotations().contains_key(marks::PINNED)
 }
 
 /// (namespace, name) of a claim.
@@ -166,29 +152,6 @@ impl<'a> Index<'a> {
         let readers = self.readers_of.get(&(namespace, point.name.as_str())).cloned().unwrap_or_default();
         Some(RecoveryPoint { readers, ..point })
     }
-}
-
-/// A VolumeSnapshot as the planner sees it, without what reads from it. None for one that the API server has
-/// not created.
-#[must_use]
-pub fn recovery_point(snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
-    let status = snapshot.status.as_ref();
-    let slot = snapshot.annotations().get(marks::SLOT);
-    Some(RecoveryPoint {
-        name: snapshot.name_any(),
-        uid: snapshot.metadata.uid.clone()?,
-        version: snapshot.metadata.resource_version.clone().unwrap_or_default(),
-        ownership: marks_of(snapshot),
-        sandbox: snapshot.annotations().get(marks::SANDBOX).filter(|name| !name.is_empty()).cloned(),
-        slot: slot.and_then(|slot| slot.parse::<Timestamp>().ok()),
-        created: snapshot.metadata.creation_timestamp.as_ref()?.0,
-        cut: status.and_then(|status| status.creation_time.as_ref()).map(|time| time.0),
-        ready: snapshot.is_ready(),
-        error: status.and_then(|status| status.error.as_ref()).and_then(|error| error.message.clone()),
-        terminating: snapshot.metadata.deletion_timestamp.is_some(),
-        pinned: is_pinned(snapshot),
-        readers: BTreeSet::new(),
-    })
 }
 
 /// The VolumeSnapshot (namespace, name) that a claim is still to be filled from.

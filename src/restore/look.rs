@@ -8,8 +8,8 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{Api, Client, ResourceExt};
 use tokio::time::Instant;
 
-use super::order::Restore;
 use super::origin::Origin;
+use super::prepare::Restore;
 use crate::agenttier::{ACTION_ANNOTATION, Sandbox};
 use crate::api_error::is_forbidden;
 use crate::csi::VolumeSnapshot;

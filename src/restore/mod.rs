@@ -9,6 +9,7 @@ mod order;
 mod origin;
 mod perform;
 mod point;
+mod prepare;
 mod quantity;
 mod rehearsal;
 mod render;
@@ -17,7 +18,8 @@ mod size;
 mod target;
 
 pub use error::{Leftover, Offer, RestoreError};
-pub use order::{Order, Restore};
+pub use order::Order;
 pub use origin::Origin;
+pub use prepare::Restore;
 pub use run::{Progress, Restored, restore};
 pub use target::{Target, TargetError};

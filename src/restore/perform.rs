@@ -7,10 +7,9 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::look::Found;
-use super::order::Restore;
+use super::prepare::Restore;
 use super::rehearsal::{Refused, rehearse};
 use super::render;
-use super::run::doing;
 use crate::agenttier::{ACTION_ANNOTATION, ACTION_STOP, Sandbox};
 
 /// Carries out one step. A conflict is no error: the next look shows what came in between.
@@ -91,4 +90,19 @@ fn parked(restore: &Restore) -> serde_json::Value {
 /// Makes a patch hold only for the object as it was seen.
 fn unchanged(sandbox: Option<&Sandbox>) -> serde_json::Value {
     json!({ "resourceVersion": sandbox.and_then(ResourceExt::resource_version) })
+}
+
+/// A step as a person would say it, after "to".
+pub(super) fn doing(step: &Step) -> &'static str {
+    match step {
+        Step::CreateClaim => "create the volume claim",
+        Step::AwaitBound => "see the volume bound",
+        Step::CreateSandbox => "create the sandbox",
+        Step::Park => "put the sandbox on its volume",
+        Step::Adopt => "make the sandbox the volume's owner",
+        Step::Start => "start the sandbox",
+        Step::AwaitRunning => "see the sandbox run",
+        Step::StopRobbed | Step::AwaitStopped => "stop the sandbox, which came up on another volume",
+        Step::Done | Step::Refuse(_) => "finish",
+    }
 }

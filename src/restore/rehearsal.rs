@@ -5,7 +5,7 @@ use kube::api::{Patch, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use super::order::Restore;
+use super::prepare::Restore;
 use super::render;
 use crate::agenttier::Sandbox;
 

@@ -11,7 +11,7 @@ use kube::api::{PatchParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
-use super::order::Restore;
+use super::prepare::Restore;
 use super::size::size;
 use crate::agenttier::{CLONED_FROM_SNAPSHOT_LABEL, SANDBOX_LABEL, Sandbox, Storage};
 use crate::api::FIELD_MANAGER;

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::error::{Leftover, RestoreError};
 use super::look::{Found, Looker};
-use super::order::{Order, Restore};
-use super::perform::perform;
+use super::order::Order;
+use super::perform::{doing, perform};
+use super::prepare::Restore;
 use super::rehearsal::Refused;
 use crate::agenttier::Sandbox;
 use crate::api_error::{is_forbidden, is_passing, sentence};
@@ -220,19 +221,4 @@ async fn sleep(pause: Duration) -> Duration {
 
 fn is_wait(step: &Step) -> bool {
     matches!(step, Step::AwaitBound | Step::AwaitRunning | Step::AwaitStopped)
-}
-
-/// A step as a person would say it, after "to".
-pub(super) fn doing(step: &Step) -> &'static str {
-    match step {
-        Step::CreateClaim => "create the volume claim",
-        Step::AwaitBound => "see the volume bound",
-        Step::CreateSandbox => "create the sandbox",
-        Step::Park => "put the sandbox on its volume",
-        Step::Adopt => "make the sandbox the volume's owner",
-        Step::Start => "start the sandbox",
-        Step::AwaitRunning => "see the sandbox run",
-        Step::StopRobbed | Step::AwaitStopped => "stop the sandbox, which came up on another volume",
-        Step::Done | Step::Refuse(_) => "finish",
-    }
 }

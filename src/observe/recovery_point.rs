@@ -1,0 +1,45 @@
+//! VolumeSnapshot → [`RecoveryPoint`].
+
+use std::collections::BTreeSet;
+
+use agenttier_backup_plan::{Ownership, RecoveryPoint, marks, ownership};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::csi::VolumeSnapshot;
+
+/// Whose a snapshot is.
+#[must_use]
+pub fn marks_of(snapshot: &VolumeSnapshot) -> Ownership {
+    let source = snapshot.spec.source.persistent_volume_claim_name.as_deref();
+    ownership(snapshot.labels(), snapshot.annotations(), source)
+}
+
+/// Whether somebody pinned a snapshot.
+#[must_use]
+pub fn is_pinned(snapshot: &VolumeSnapshot) -> bool {
+    snapshot.annotations().contains_key(marks::PINNED)
+}
+
+/// A VolumeSnapshot as the planner sees it, without what reads from it. None for one that the API server has
+/// not created.
+#[must_use]
+pub fn recovery_point(snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
+    let status = snapshot.status.as_ref();
+    let slot = snapshot.annotations().get(marks::SLOT);
+    Some(RecoveryPoint {
+        name: snapshot.name_any(),
+        uid: snapshot.metadata.uid.clone()?,
+        version: snapshot.metadata.resource_version.clone().unwrap_or_default(),
+        ownership: marks_of(snapshot),
+        sandbox: snapshot.annotations().get(marks::SANDBOX).filter(|name| !name.is_empty()).cloned(),
+        slot: slot.and_then(|slot| slot.parse::<Timestamp>().ok()),
+        created: snapshot.metadata.creation_timestamp.as_ref()?.0,
+        cut: status.and_then(|status| status.creation_time.as_ref()).map(|time| time.0),
+        ready: snapshot.is_ready(),
+        error: status.and_then(|status| status.error.as_ref()).and_then(|error| error.message.clone()),
+        terminating: snapshot.metadata.deletion_timestamp.is_some(),
+        pinned: is_pinned(snapshot),
+        readers: BTreeSet::new(),
+    })
+}
