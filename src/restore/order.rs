@@ -45,10 +45,10 @@ impl Order {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn order(sandbox: &str, from: Option<&str>) -> Order {
+    pub(in crate::restore) fn order(sandbox: &str, from: Option<&str>) -> Order {
         Order {
             namespace: "team-a".into(),
             sandbox: sandbox.into(),

@@ -75,22 +75,10 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
-    use agenttier_backup_plan::restore::Start;
     use serde_json::json;
 
+    use super::super::order::tests::order;
     use super::*;
-
-    fn order(sandbox: &str, from: Option<&str>) -> Order {
-        Order {
-            namespace: "team-a".into(),
-            sandbox: sandbox.into(),
-            from: from.map(Into::into),
-            from_other: false,
-            target: "mix".parse().expect("a name"),
-            start: Start::Stopped,
-            program: "agenttier-backup --context east".into(),
-        }
-    }
 
     fn sandbox(name: &str, uid: &str) -> Sandbox {
         serde_json::from_value(json!({
