@@ -37,6 +37,11 @@ pub(crate) struct ControlPlane {
 }
 
 impl ControlPlane {
+    /// Where etcd listens.
+    pub(crate) fn etcd_url(&self) -> &str {
+        &self.etcd_url
+    }
+
     pub(crate) fn prepare(dir: &Path, preferred_ports: Vec<u16>) -> Result<Self> {
         let token = uuid::Uuid::new_v4().to_string();
         std::fs::write(dir.join("tokens.csv"), format!("{token},admin,admin,system:masters\n"))?;

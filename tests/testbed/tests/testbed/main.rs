@@ -15,3 +15,4 @@ mod releases;
 mod sanity;
 mod shared_cluster;
 mod snapshots;
+mod stores;

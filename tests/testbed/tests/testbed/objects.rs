@@ -25,7 +25,7 @@ pub(crate) fn pods(cluster: &Cluster, namespace: &str) -> Api<Pod> {
     Api::namespaced(cluster.client(), namespace)
 }
 
-fn snapshot_api(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
+pub(crate) fn snapshots(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
     let gvk = GroupVersionKind::gvk("snapshot.storage.k8s.io", "v1", "VolumeSnapshot");
     Api::namespaced_with(cluster.client(), namespace, &ApiResource::from_gvk(&gvk))
 }
@@ -64,12 +64,12 @@ pub(crate) async fn create_snapshot(cluster: &Cluster, namespace: &str, name: &s
         "spec": {"source": {"persistentVolumeClaimName": claim}},
     });
     let snapshot = serde_json::from_value(snapshot).unwrap();
-    snapshot_api(cluster, namespace).create(&PostParams::default(), &snapshot).await.unwrap();
+    snapshots(cluster, namespace).create(&PostParams::default(), &snapshot).await.unwrap();
 }
 
 /// The status of a snapshot; null until there is one.
 pub(crate) async fn snapshot_status(cluster: &Cluster, namespace: &str, name: &str) -> Value {
-    let snapshot = snapshot_api(cluster, namespace).get(name).await.unwrap();
+    let snapshot = snapshots(cluster, namespace).get(name).await.unwrap();
     snapshot.data.get("status").cloned().unwrap_or_default()
 }
 
