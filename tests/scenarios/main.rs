@@ -14,3 +14,4 @@ mod protection;
 mod pruning;
 mod restarts;
 mod restores;
+mod rounds;

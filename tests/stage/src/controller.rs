@@ -70,6 +70,18 @@ impl Stage {
         bail!("no port is free for the controller's health probes")
     }
 
+    /// Starts it and does not wait for anything: for one that is not meant to live long.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn launch_controller(&self, name: &str, kubeconfig: &Path, args: &[&str]) -> Result<Process> {
+        let kubeconfig = kubeconfig.display().to_string();
+        // Nobody asks for its health: any port does.
+        let mut all = vec!["controller", "--kubeconfig", &kubeconfig, "--health-address", "127.0.0.1:0"];
+        all.extend(args);
+        self.cluster.spawn(name, &self.program, &all, &[("NO_COLOR", "1")]).await
+    }
+
     /// The controller's process.
     ///
     /// # Errors

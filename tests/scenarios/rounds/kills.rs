@@ -1,0 +1,94 @@
+//! The controller is killed at random writes, and started again until all is done.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use proptest::prelude::RngExt as _;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use testbed::{Exit, Point, Then};
+
+use super::audit::Tally;
+use super::field::{FAST, Field, VOLUMES};
+
+/// Rounds that `cargo test` makes.
+const ROUNDS: u64 = 2;
+/// The latest write of a life at which it ends.
+const LATEST: u64 = 24;
+
+/// A number from the environment.
+fn asked_for(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+#[tokio::test]
+async fn kills_at_random_writes_break_no_promise() {
+    let rounds = asked_for("ROUNDS").unwrap_or(ROUNDS);
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    let first = asked_for("SEED").unwrap_or(since_1970.as_secs());
+    let field = Field::lay("kills").await;
+    let mut kills = 0;
+    for round in 0..rounds {
+        let seed = first + round;
+        let begun = tokio::time::Instant::now();
+        println!("round {} of {rounds}: SEED={seed} ROUNDS=1 repeats it", round + 1);
+        let (killed_at, tally) = play(&field, seed).await;
+        kills += killed_at.len();
+        println!("  {:.0?}, {tally:?}, killed at: {}", begun.elapsed(), killed_at.join("; "));
+        assert_eq!(tally.taken, VOLUMES, "one each");
+        assert_eq!(tally.pruned, 2 * VOLUMES, "the old ones");
+    }
+    println!("{rounds} rounds, {kills} kills: no promise broken");
+}
+
+/// One round; tells the writes at which it was killed, and what was done.
+async fn play(field: &Field, seed: u64) -> (Vec<String>, Tally) {
+    let mut random = random(seed);
+    let start = field.prepare().await;
+    let (proxy, kubeconfig) = field.proxy().await;
+    let mut killed_at = Vec::new();
+    for _ in 0..random.random_range(6..=10) {
+        let nth = random.random_range(1..=LATEST);
+        let point = if random.random() { Point::before(nth) } else { Point::after(nth) };
+        // What has reached the API server, or its answer the controller, is a matter of chance too.
+        let then = if random.random() { Then::Pass } else { Then::Cut };
+        let stage = field.stage.clone();
+        let mut cut = proxy.call(point, async move |_| {
+            stage.cluster.kill("controller").await.unwrap();
+            then
+        });
+        let controller = field.stage.launch_controller("controller", &kubeconfig, FAST).await.unwrap();
+        let reached = async { cut.reached().await.unwrap() };
+        tokio::select! {
+            write = tokio::time::timeout(Duration::from_mins(1), reached) => {
+                let write = write.expect("a controller with work to do writes");
+                assert_eq!(controller.wait().await.unwrap(), Exit::Signal("SIGKILL".into()));
+                killed_at.push(format!("{nth} {}", brief(&write.to_string())));
+            }
+            // There was less left to do than that.
+            () = field.done() => {
+                controller.kill().await.unwrap();
+                break;
+            }
+        }
+    }
+    // Through no proxy: where nothing is left to cut.
+    let kubeconfig = field.stage.controllers_kubeconfig().await.unwrap();
+    let controller = field.stage.launch_controller("controller", &kubeconfig, FAST).await.unwrap();
+    field.done().await;
+    controller.kill().await.unwrap();
+    let tally = field.audit(&start).await.unwrap_or_else(|error| panic!("SEED={seed} ROUNDS=1: {error:#}"));
+    (killed_at, tally)
+}
+
+fn random(seed: u64) -> TestRng {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
+}
+
+/// The end of a write's path, without its query.
+fn brief(write: &str) -> String {
+    let (method, path) = write.split_once(' ').unwrap_or(("", write));
+    let path = path.split('?').next().unwrap_or(path);
+    format!("{method} {}", path.rsplit('/').next().unwrap_or(path))
+}
