@@ -1,5 +1,7 @@
 //! Why an order could not be carried out.
 
+use agenttier_backup_plan::LARGEST_RECORD;
+
 use crate::api_error::sentence;
 use crate::client::CALL_DEADLINE;
 use crate::leader::NotLeading;
@@ -33,6 +35,15 @@ pub enum Failure {
     /// The namespace is being deleted.
     #[error("the namespace is being deleted: {0}")]
     NamespaceTerminating(String),
+    /// What the Sandbox is does not fit into a record.
+    #[error(
+        "the sandbox's spec, labels and annotations are {size} bytes as JSON, and a record holds {LARGEST_RECORD}: \
+         snapshots are taken, but once the sandbox is deleted its spec is gone"
+    )]
+    RecordTooLarge {
+        /// So many bytes.
+        size: usize,
+    },
     /// The API server refused the object.
     #[error("the API server refuses: {0}")]
     Refused(String),
@@ -56,6 +67,7 @@ impl Failure {
             Self::QuotaExceeded(_) => "QuotaExceeded",
             Self::Forbidden(_) => "Forbidden",
             Self::NamespaceTerminating(_) => "NamespaceTerminating",
+            Self::RecordTooLarge { .. } => "RecordTooLarge",
             Self::Refused(_) => "Refused",
             Self::NoAnswer => "NoAnswer",
             Self::Unavailable(_) => "Unavailable",

@@ -65,7 +65,11 @@ fn render(order: &TakeSnapshot) -> VolumeSnapshot {
     ]);
     if let Some(sandbox) = &order.sandbox {
         annotations.insert(marks::SANDBOX.to_owned(), sandbox.name.clone());
+        annotations.insert(marks::SANDBOX_UID.to_owned(), sandbox.uid.clone());
         annotations.insert(marks::SANDBOX_PHASE.to_owned(), sandbox.phase.clone());
+        if let Some(record) = &sandbox.record {
+            annotations.insert(marks::RECORD.to_owned(), record.clone());
+        }
     }
     VolumeSnapshot {
         metadata: ObjectMeta {

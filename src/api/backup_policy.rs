@@ -176,7 +176,7 @@ pub struct FailingOrder {
     pub claim: String,
     /// UID of the claim.
     pub volume_uid: String,
-    /// `TakeSnapshot` or `Prune`.
+    /// `TakeSnapshot`, `Prune` or `Record`.
     pub action: String,
     /// Why it fails, such as QuotaExceeded or Forbidden.
     pub reason: String,

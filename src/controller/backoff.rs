@@ -165,6 +165,7 @@ mod tests {
             Failure::QuotaExceeded(text()),
             Failure::Forbidden(text()),
             Failure::NamespaceTerminating(text()),
+            Failure::RecordTooLarge { size: 0 },
             Failure::Refused(text()),
             Failure::NoAnswer,
             Failure::Unavailable(text()),

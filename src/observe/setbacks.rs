@@ -14,6 +14,7 @@ pub(super) fn reported_setbacks<'a>(policies: impl IntoIterator<Item = &'a Backu
         let kind = match failing.action.as_str() {
             "Prune" => ActionKind::Prune,
             "TakeSnapshot" => ActionKind::TakeSnapshot,
+            "Record" => ActionKind::Record,
             _ => return None,
         };
         let setback = Setback {

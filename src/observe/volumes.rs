@@ -140,8 +140,12 @@ impl<'a> Index<'a> {
             terminating: claim.metadata.deletion_timestamp.is_some(),
             created,
             driver: volume_name.and_then(|name| self.driver_of.get(name)).map(|driver| (*driver).to_owned()),
-            sandbox: sandbox
-                .map(|sandbox| SandboxRef { name: sandbox.name_any(), phase: sandbox.phase().to_owned() }),
+            sandbox: sandbox.map(|sandbox| SandboxRef {
+                name: sandbox.name_any(),
+                uid: sandbox.uid().unwrap_or_default(),
+                phase: sandbox.phase().to_owned(),
+                record: None,
+            }),
             points,
             taken_names: self.names_in.get(namespace).cloned().unwrap_or_default(),
         }

@@ -82,7 +82,7 @@ fn user_of(volume: &Volume) -> Option<String> {
 
 fn setbacks(volume: &Volume, held: &HeldBack) -> BTreeMap<ActionKind, Setback> {
     let of = |kind| Some((kind, held.get(&(volume.uid.clone(), kind))?.clone()));
-    [ActionKind::Prune, ActionKind::TakeSnapshot].into_iter().filter_map(of).collect()
+    [ActionKind::Prune, ActionKind::TakeSnapshot, ActionKind::Record].into_iter().filter_map(of).collect()
 }
 
 /// What becomes of every point where nothing is done. Absence, of a policy or a claim, is no reason to delete.

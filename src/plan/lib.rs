@@ -22,6 +22,7 @@ mod pacing;
 mod policy;
 mod readiness;
 mod reason;
+mod record;
 pub mod restore;
 mod retention;
 mod setback;
@@ -39,6 +40,10 @@ pub use pacing::{Pacer, Rate};
 pub use policy::{Governance, Interval, IntervalError, Policy, Retention, SHORTEST_INTERVAL};
 pub use readiness::{FAILED_AFTER, Readiness};
 pub use reason::Reason;
+pub use record::{
+    COLLECTED_AFTER, Collection, Contents, Digest, LARGEST_RECORD, LONGEST_LINEAGE, Portion, RecordKey,
+    RecordSight, TemplateSight, collection, is_our_record,
+};
 pub use retention::{Fate, Keep, Spent, retain};
 pub use setback::{ActionKind, HeldBack, Setback};
 pub use slot::{Slot, Slots};

@@ -37,6 +37,10 @@ pub const CLAIM: &str = "backup.agenttier.io/claim";
 pub const SLOT: &str = "backup.agenttier.io/slot";
 /// Name of the Sandbox that used the volume when the recovery point was taken.
 pub const SANDBOX: &str = "backup.agenttier.io/sandbox";
+/// UID of that Sandbox.
+pub const SANDBOX_UID: &str = "backup.agenttier.io/sandbox-uid";
+/// Name of the SandboxRecord, in the same namespace, of what that Sandbox was.
+pub const RECORD: &str = "backup.agenttier.io/record";
 /// Phase of that Sandbox at that moment.
 pub const SANDBOX_PHASE: &str = "backup.agenttier.io/sandbox-phase";
 /// A recovery point with this annotation, whatever its value, is never deleted.

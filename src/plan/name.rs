@@ -26,7 +26,7 @@ pub fn claim_label(claim: &str) -> String {
     shortened(claim, LONGEST_NAME)
 }
 
-fn shortened(name: &str, room: usize) -> String {
+pub(crate) fn shortened(name: &str, room: usize) -> String {
     if name.len() <= room {
         return name.to_owned();
     }

@@ -64,6 +64,8 @@ pub enum Reason {
     Changed,
     /// The recovery point that was to make a deletion safe is not fit to.
     KeeperUnfit,
+    /// What its Sandbox is does not fit into a record.
+    RecordTooLarge,
     /// An order failed in a way that has no name here.
     OrderFailed,
 }

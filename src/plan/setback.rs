@@ -15,6 +15,8 @@ pub enum ActionKind {
     Prune,
     /// Taking a snapshot.
     TakeSnapshot,
+    /// Recording the Sandbox that uses the volume.
+    Record,
 }
 
 impl fmt::Display for ActionKind {

@@ -53,8 +53,13 @@ pub enum ClaimPhase {
 pub struct SandboxRef {
     /// Its name, in the volume's namespace.
     pub name: String,
+    /// Its UID.
+    pub uid: String,
     /// Its `status.phase`; empty before AgentTier's first word.
     pub phase: String,
+    /// The record of what it is now, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
 }
 
 /// One workspace volume with every VolumeSnapshot that was taken of its claim.

@@ -90,6 +90,7 @@ struct Findings {
     overdue: Tally,
     unprotected: Tally,
     unpruned: Tally,
+    unrecorded: Tally,
     failing: Vec<FailingOrder>,
 }
 
@@ -136,6 +137,9 @@ impl Findings {
         if let Some(setback) = verdict.setbacks.get(&ActionKind::Prune) {
             self.unpruned.add(setback.reason, &verdict.volume, Some(&setback.message));
         }
+        if let Some(setback) = verdict.setbacks.get(&ActionKind::Record) {
+            self.unrecorded.add(setback.reason, &verdict.volume, Some(&setback.message));
+        }
         self.failing
             .extend(verdict.setbacks.iter().map(|(kind, setback)| failing(&verdict.volume, *kind, setback)));
         let good = |point: &&agenttier_backup_plan::Judged| {
@@ -164,6 +168,7 @@ impl Findings {
             ("unprotected", &self.unprotected),
             ("first snapshot awaited", &self.awaited),
             ("cannot prune", &self.unpruned),
+            ("cannot record the sandbox", &self.unrecorded),
         ];
         let told_of = tallies.into_iter().filter(|(_, tally)| !tally.is_empty());
         told.extend(told_of.map(|(what, tally)| format!("{what}: {tally}")));

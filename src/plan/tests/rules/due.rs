@@ -229,7 +229,7 @@ fn a_moment_far_ahead_covers_nothing_then_or_now() {
 #[test]
 fn the_order_carries_what_the_snapshot_is_to_say() {
     let mut volume = volume("s1");
-    let user = SandboxRef { name: "s1".into(), phase: "Running".into() };
+    let user = SandboxRef { name: "s1".into(), uid: "u1".into(), phase: "Running".into(), record: None };
     volume.sandbox = Some(user.clone());
     let policy = Policy { class: Some("fast".into()), ..policy() };
     let verdict = judge(NOW, &policy, &volume);

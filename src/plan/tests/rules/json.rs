@@ -18,7 +18,8 @@ fn to_json(value: impl Serialize) -> Value {
 #[test]
 fn a_verdict() {
     let mut volume = volume("s1");
-    volume.sandbox = Some(SandboxRef { name: "s1".into(), phase: "Running".into() });
+    volume.sandbox =
+        Some(SandboxRef { name: "s1".into(), uid: "u1".into(), phase: "Running".into(), record: None });
     let mut failed = unready(&volume, "failed", NOW - hours(30));
     failed.error = Some("no such class".into());
     let points = [ready(&volume, "new", NOW - hours(20)), ready(&volume, "old", NOW - hours(400)), failed];
@@ -64,7 +65,7 @@ fn a_verdict() {
             {
                 "action": "TakeSnapshot", "volume": id,
                 "name": format!("s1-workspace-backup-{}", slot.as_second()),
-                "slot": slot, "class": "fast", "sandbox": { "name": "s1", "phase": "Running" },
+                "slot": slot, "class": "fast", "sandbox": { "name": "s1", "uid": "u1", "phase": "Running" },
                 "exposedSince": "2023-11-14T02:13:20Z",
             },
         ],

@@ -9,6 +9,7 @@ mod due;
 mod json;
 mod promises;
 mod protection;
+mod records;
 mod restore;
 mod retention;
 mod simulation;

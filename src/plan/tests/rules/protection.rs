@@ -136,7 +136,8 @@ fn a_volume_is_the_sandboxs_that_uses_it_or_used_it_last() {
         vec![point("a", 4, Some("before")), point("b", 3, Some("last")), point("c", 2, None), others];
     let user = |volume: &Volume| judge(NOW, &policy(), volume).sandbox;
     assert_eq!(user(&volume).as_deref(), Some("last"));
-    volume.sandbox = Some(SandboxRef { name: "now".into(), phase: String::new() });
+    volume.sandbox =
+        Some(SandboxRef { name: "now".into(), uid: "u".into(), phase: String::new(), record: None });
     assert_eq!(user(&volume).as_deref(), Some("now"));
 }
 
