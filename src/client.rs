@@ -4,8 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+
+use crate::server_clock::ServerClock;
 
 /// A call that got no answer after this long has failed; it may still have been carried out.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
@@ -19,6 +22,15 @@ pub enum Purpose {
     Watches,
 }
 
+/// A client, and what its answers tell of the API server's clock.
+#[derive(Clone)]
+pub struct Connection {
+    /// The client.
+    pub client: Client,
+    /// The clock.
+    pub clock: ServerClock,
+}
+
 /// Connects as the given kubeconfig says, else as `KUBECONFIG`, `~/.kube/config` or the pod's
 /// ServiceAccount say.
 ///
@@ -28,7 +40,7 @@ pub async fn connect(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
     purpose: Purpose,
-) -> anyhow::Result<Client> {
+) -> anyhow::Result<Connection> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let mut config = if let Some(path) = kubeconfig {
         let kubeconfig = Kubeconfig::read_from(path)
@@ -50,5 +62,7 @@ pub async fn connect(
     config.read_timeout = (purpose == Purpose::Calls).then_some(CALL_DEADLINE);
     // A connection that has been idle for a while has not been silent for that while.
     config.reset_reader_on_write = true;
-    Client::try_from(config).context("cannot build a Kubernetes client")
+    let clock = ServerClock::default();
+    let builder = ClientBuilder::try_from(config).context("cannot build a Kubernetes client")?;
+    Ok(Connection { client: builder.with_layer(&clock).build(), clock })
 }

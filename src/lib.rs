@@ -16,3 +16,4 @@ pub mod leader;
 pub mod observe;
 pub mod publish;
 pub mod restore;
+pub mod server_clock;

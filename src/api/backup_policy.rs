@@ -149,6 +149,9 @@ pub struct BackupPolicyStatus {
     /// `Ready`: True while every volume that follows the policy is protected; False when one is not and somebody has to
     /// do something about it, or the policy is not in force; Unknown while there is nothing to say yet, for example
     /// because first snapshots are on their way.
+    ///
+    /// `DeletionsSuspended`: True while nothing is deleted, whatever the policy, because what the controller sees may not
+    /// be what there is: its clock is wrong, a right is missing, or a policy cannot be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -72,7 +72,7 @@ impl Controller {
             lease: self.lease,
             identity: identity(),
         };
-        run(cluster.client_for(Purpose::Watches).await?, settings, stop).await
+        run(cluster.connect(Purpose::Watches).await?, settings, stop).await
     }
 
     fn start_log(&self) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use kube::Client;
 
 use crate::api_error::sentence;
-use crate::client::{Purpose, connect};
+use crate::client::{Connection, Purpose, connect};
 
 /// Makes every AgentTier sandbox workspace recoverable.
 ///
@@ -60,10 +60,10 @@ struct Scope {
 impl Cluster {
     /// A client for commands that look, act and leave.
     async fn client(&self) -> anyhow::Result<Client> {
-        self.client_for(Purpose::Calls).await
+        Ok(self.connect(Purpose::Calls).await?.client)
     }
 
-    async fn client_for(&self, purpose: Purpose) -> anyhow::Result<Client> {
+    async fn connect(&self, purpose: Purpose) -> anyhow::Result<Connection> {
         connect(self.kubeconfig.as_deref(), self.context.as_deref(), purpose).await
     }
 

@@ -1,31 +1,31 @@
 //! `/healthz` and `/readyz`.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 /// A controller that has begun no pass for this long is stuck: passes come at least every five minutes.
-const STUCK_AFTER_SECONDS: i64 = 900;
+const STUCK_AFTER: Duration = Duration::from_mins(15);
 
 /// What the probes ask for.
 #[derive(Debug, Clone)]
 pub struct Health {
     ready: Arc<AtomicBool>,
-    last_pass: Arc<AtomicI64>,
+    last_pass: Arc<Mutex<Instant>>,
 }
 
 impl Health {
     /// Alive as of `now`, not ready yet.
     #[must_use]
-    pub fn new(now: Timestamp) -> Self {
-        Self { ready: Arc::default(), last_pass: Arc::new(AtomicI64::new(now.as_second())) }
+    pub fn new(now: Instant) -> Self {
+        Self { ready: Arc::default(), last_pass: Arc::new(Mutex::new(now)) }
     }
 
     /// Every cache is filled.
@@ -34,12 +34,14 @@ impl Health {
     }
 
     /// A pass begins, or the wait for the caches goes on.
-    pub fn beat(&self, now: Timestamp) {
-        self.last_pass.store(now.as_second(), Ordering::Relaxed);
+    pub fn beat(&self, now: Instant) {
+        *self.last_pass.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    fn is_alive(&self, now: Timestamp) -> bool {
-        now.as_second() - self.last_pass.load(Ordering::Relaxed) < STUCK_AFTER_SECONDS
+    /// By the monotonic clock: one that is set must not end the process.
+    fn is_alive(&self, now: Instant) -> bool {
+        let last_pass = *self.last_pass.lock().unwrap_or_else(PoisonError::into_inner);
+        now.saturating_duration_since(last_pass) < STUCK_AFTER
     }
 
     /// Serves the probes, for as long as it is polled.
@@ -53,7 +55,7 @@ impl Health {
         tracing::info!(address = %listener.local_addr()?, "health probes: /healthz, /readyz");
         let (alive, ready) = (self.clone(), self);
         let router = Router::new()
-            .route("/healthz", get(|| async move { answer(alive.is_alive(Timestamp::now())) }))
+            .route("/healthz", get(|| async move { answer(alive.is_alive(Instant::now())) }))
             .route("/readyz", get(|| async move { answer(ready.ready.load(Ordering::Relaxed)) }));
         axum::serve(listener, router).await.context("the health probes' server failed")
     }

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod health;
+mod notice;
 mod pass;
 mod run;
 

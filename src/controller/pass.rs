@@ -1,56 +1,126 @@
 //! One pass: observe → plan → act → publish.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use agenttier_backup_plan::{Action, Limits, Pacer, VolumeId, admit};
-use jiff::Timestamp;
+use agenttier_backup_plan::{Action, Limits, Pacer, Signals, Suspension, VolumeId, admit, suspensions};
+use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::backoff::Backoff;
+use super::notice::Notice;
 use crate::act::{Done, Executor, Outcome};
 use crate::agenttier::Sandbox;
+use crate::client::Connection;
 use crate::leader::Leadership;
 use crate::observe::{Caches, Observed, Unconfirmed, judge};
 use crate::publish::{Announcer, Occasion, Pace, Repetition, StatusWriter};
+use crate::server_clock::ServerClock;
+
+/// The time may go on by so much more or less than it should before what was noted by it is of no use.
+const LARGEST_LEAP: Duration = Duration::from_mins(1);
 
 /// What a pass leaves for the next one. All of it may be lost: it is won again from the objects.
 pub(super) struct Passes {
+    client: Client,
+    clock: ServerClock,
     executor: Executor,
     limits: Limits,
+    floor_per_minute: u16,
+    announcer: Announcer,
+    statuses: StatusWriter,
+    notice: Notice,
+    noted: Noted,
+}
+
+/// What passes have noted, by the time that it was.
+struct Noted {
+    last: Option<(Instant, Timestamp)>,
     pacer: Pacer,
     unconfirmed: Unconfirmed,
     backoff: Backoff,
-    statuses: StatusWriter,
-    announcer: Announcer,
     announced: Repetition,
 }
 
-impl Passes {
-    pub(super) fn new(client: &Client, settings: &Settings, leadership: Leadership) -> Self {
+impl Noted {
+    fn nothing(floor_per_minute: u16) -> Self {
         Self {
-            executor: Executor::new(client.clone(), leadership.clone(), settings.calls_at_once),
-            limits: settings.limits,
-            pacer: Pacer::with_floor(settings.floor_per_minute),
+            last: None,
+            pacer: Pacer::with_floor(floor_per_minute),
             unconfirmed: Unconfirmed::default(),
             backoff: Backoff::default(),
-            statuses: StatusWriter::new(client.clone(), leadership.clone()),
-            announcer: Announcer::start(client.clone(), leadership),
             announced: Repetition::default(),
         }
+    }
+}
+
+impl Passes {
+    pub(super) fn new(connection: &Connection, settings: &Settings, leadership: Leadership) -> Self {
+        let client = &connection.client;
+        Self {
+            client: client.clone(),
+            clock: connection.clock.clone(),
+            executor: Executor::new(client.clone(), leadership.clone(), settings.calls_at_once),
+            limits: settings.limits,
+            floor_per_minute: settings.floor_per_minute,
+            statuses: StatusWriter::new(client.clone(), leadership.clone()),
+            announcer: Announcer::start(client.clone(), leadership),
+            notice: Notice::default(),
+            noted: Noted::nothing(settings.floor_per_minute),
+        }
+    }
+
+    /// The time that passes go by: the API server's.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The time that this pass goes by. When it has leapt since the last one, a wrong clock was put right, or the other
+    /// way round: what was noted by the old time would hold things up for as long as it leapt, and is forgotten.
+    fn begin(&mut self) -> Timestamp {
+        let (at, now) = (Instant::now(), self.now());
+        if let Some((last_at, last)) = self.noted.last {
+            let passed = SignedDuration::try_from(at.saturating_duration_since(last_at))
+                .unwrap_or(SignedDuration::MAX);
+            let leap = now.duration_since(last).saturating_sub(passed);
+            if leap.unsigned_abs() > LARGEST_LEAP {
+                tracing::warn!(%leap, "the time has leapt");
+                self.noted = Noted::nothing(self.floor_per_minute);
+                self.statuses.forget();
+            }
+        }
+        self.noted.last = Some((at, now));
+        now
+    }
+
+    /// Why nothing may be deleted for the moment.
+    fn suspensions(&mut self, caches: &Caches) -> Vec<Suspension> {
+        let stale = caches.distrusted().into_iter();
+        let signals = Signals {
+            skew: self.clock.skew(),
+            stale: stale.map(|(kind, cause)| (kind.to_owned(), cause)).collect(),
+            unreadable_policies: caches.unreadable_policies(),
+        };
+        let suspensions = suspensions(&signals);
+        self.notice.take(Instant::now(), &suspensions);
+        suspensions
     }
 
     /// Makes one pass; returns when the next one is due although nothing changes.
     pub(super) async fn pass(&mut self, caches: &Caches, stop: &CancellationToken) -> Option<Timestamp> {
-        let now = Timestamp::now();
+        self.clock.refresh(&self.client).await;
+        let now = self.begin();
+        let suspended = self.suspensions(caches);
         let mut observed = caches.observed();
-        self.unconfirmed.lay_over(now, &mut observed.snapshots);
-        let mut verdicts = judge(now, &observed, self.backoff.held());
-        self.backoff.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());
-        self.announced.forget(now);
-        let admission = admit(now, self.pacer, &self.limits, self.backoff.held(), &verdicts);
-        self.pacer = admission.pacer;
+        self.noted.unconfirmed.lay_over(now, &mut observed.snapshots);
+        let mut verdicts = judge(now, &observed, self.noted.backoff.held());
+        self.noted.backoff.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());
+        self.noted.announced.forget(now);
+        let Noted { pacer, backoff, .. } = &self.noted;
+        let admission = admit(now, *pacer, &self.limits, &suspended, backoff.held(), &verdicts);
+        self.noted.pacer = admission.pacer;
         let (volumes, actions, waiting) = (verdicts.len(), admission.actions.len(), admission.waiting.len());
         if actions > 0 {
             tracing::info!(volumes, actions, waiting, "pass");
@@ -66,49 +136,50 @@ impl Passes {
         }
         if failed {
             // What has just failed is to be told at once: a status is written but once a minute.
-            verdicts = judge(now, &observed, self.backoff.held());
+            verdicts = judge(now, &observed, self.noted.backoff.held());
         }
         if stop.is_cancelled() {
             return None;
         }
         admission.name_waits(&mut verdicts);
         let pace = Pace { limits: self.limits, per_minute: admission.per_minute };
-        let status_due = self.statuses.write(now, &observed, &verdicts, &pace).await;
+        let status_due = self.statuses.write(now, &observed, &verdicts, &pace, self.notice.told()).await;
 
         let wakes = verdicts.iter().filter_map(|verdict| verdict.wake);
-        let soon = busy.then(Timestamp::now);
-        wakes.chain(admission.wake).chain(status_due).chain(soon).min()
+        let soon = busy.then(|| self.now());
+        let telling = self.notice.next(Instant::now()).and_then(|left| self.now().checked_add(left).ok());
+        wakes.chain(admission.wake).chain(status_due).chain(telling).chain(soon).min()
     }
 
     /// Remembers what was done in the pass that began at `pass`, and says it where people look.
     fn digest(&mut self, pass: Timestamp, observed: &Observed, outcome: Outcome) {
-        let now = Timestamp::now();
+        let now = self.now();
         let volume = outcome.action.volume().clone();
         let snapshot = outcome.action.snapshot().to_owned();
         let (namespace, claim) = (&volume.namespace, &volume.claim);
         let (reason, kind, message) = match (&outcome.action, outcome.result) {
             (_, Ok(Done::Taken(taken))) => {
                 tracing::info!(%namespace, %claim, %snapshot, "snapshot taken");
-                self.backoff.succeeded(&outcome.action);
-                self.unconfirmed.created(now, *taken);
+                self.noted.backoff.succeeded(&outcome.action);
+                self.noted.unconfirmed.created(now, *taken);
                 ("BackupCreated", "Normal", format!("Backup snapshot {snapshot} of volume {claim} created"))
             }
             (Action::Prune(prune), Ok(Done::Pruned)) => {
                 tracing::info!(%namespace, %claim, %snapshot, keeper = prune.keeper.name, "snapshot pruned");
-                self.backoff.succeeded(&outcome.action);
-                self.unconfirmed.deleted(now, &prune.uid);
+                self.noted.backoff.succeeded(&outcome.action);
+                self.noted.unconfirmed.deleted(now, &prune.uid);
                 ("BackupPruned", "Normal", format!("Backup snapshot {snapshot} of volume {claim} pruned"))
             }
             (_, Err(failure)) if failure.is_stale_plan() => {
                 tracing::debug!(%namespace, %claim, %snapshot, %failure, "planned from an older state");
-                self.backoff.failed(now, pass, &outcome.action, &failure);
+                self.noted.backoff.failed(now, pass, &outcome.action, &failure);
                 return;
             }
             (action, Err(failure)) => {
                 let doing = if matches!(action, Action::Prune(_)) { "prune" } else { "snapshot" };
                 tracing::warn!(%namespace, %claim, %snapshot, reason = failure.reason(), %failure, "cannot {doing}");
-                self.backoff.failed(now, pass, action, &failure);
-                if !self.announced.is_news(now, &volume.uid, failure.reason()) {
+                self.noted.backoff.failed(now, pass, action, &failure);
+                if !self.noted.announced.is_news(now, &volume.uid, failure.reason()) {
                     return;
                 }
                 ("BackupFailed", "Warning", format!("Cannot {doing} {snapshot}: {failure}"))

@@ -1,15 +1,15 @@
 //! The loop around the passes.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agenttier_backup_plan::{LeaseTimes, Limits};
 use jiff::{SignedDuration, Timestamp};
-use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
 use super::pass::Passes;
+use crate::client::Connection;
 use crate::leader::{Elector, Leadership, LeaseName};
 use crate::observe::Caches;
 
@@ -40,15 +40,16 @@ pub struct Settings {
 ///
 /// # Errors
 /// When the health probes cannot be served. Trouble with the API server is never fatal: it is waited out.
-pub async fn run(client: Client, settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    let health = Health::new(Timestamp::now());
+pub async fn run(connection: Connection, settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+    let client = &connection.client;
+    let health = Health::new(Instant::now());
     // The probes go on answering while what is under way is brought to its end.
     let probes = health.clone().serve(settings.health_address);
-    let (caches, mut watches) = Caches::start(&client);
+    let (caches, mut watches) = Caches::start(client);
     let elector = settings
         .lease
         .as_ref()
-        .map(|lease| Elector::new(&client, lease, settings.identity.clone(), LeaseTimes::default()));
+        .map(|lease| Elector::new(client, lease, settings.identity.clone(), LeaseTimes::default()));
     let leadership = elector.as_ref().map_or_else(Leadership::alone, Elector::leadership);
     // It goes on through a stop: the Lease is given back when the last write has ended, not before.
     let end_election = CancellationToken::new();
@@ -60,7 +61,7 @@ pub async fn run(client: Client, settings: Settings, stop: CancellationToken) ->
             anyhow::bail!("the health probes' server ended by itself");
         }
         () = watches.one_ended() => anyhow::bail!("a watch ended by itself"),
-        worked = work(&client, &caches, &settings, &health, &leadership, &stop) => worked?,
+        worked = work(&connection, &caches, &settings, &health, &leadership, &stop) => worked?,
     }
     end_election.cancel();
     if let Some(election) = election {
@@ -71,7 +72,7 @@ pub async fn run(client: Client, settings: Settings, stop: CancellationToken) ->
 }
 
 async fn work(
-    client: &Client,
+    connection: &Connection,
     caches: &Caches,
     settings: &Settings,
     health: &Health,
@@ -87,7 +88,7 @@ async fn work(
             () = tokio::time::sleep(Duration::from_secs(30)) => {
                 let missing = caches.unfilled().join(", ");
                 tracing::warn!(missing, "still filling the caches; are the CRDs installed, and may they be read?");
-                health.beat(Timestamp::now());
+                health.beat(Instant::now());
             }
         }
     }
@@ -100,10 +101,10 @@ async fn work(
             () = stop.cancelled() => {}
             () = leadership.gained() => {
                 // What a term has learned is not taken into the next one: another leader was at work in between.
-                let passes = Passes::new(client, settings, leadership.clone());
+                let passes = Passes::new(connection, settings, leadership.clone());
                 lead(passes, caches, health, leadership, stop).await;
             }
-            () = tokio::time::sleep(Duration::from_mins(1)) => health.beat(Timestamp::now()),
+            () = tokio::time::sleep(Duration::from_mins(1)) => health.beat(Instant::now()),
         }
     }
     Ok(())
@@ -127,13 +128,13 @@ async fn lead(
     };
     let work = async {
         while !term.is_cancelled() {
-            health.beat(Timestamp::now());
+            health.beat(Instant::now());
             let due = passes.pass(caches, &term).await;
             tokio::select! {
                 biased;
                 () = term.cancelled() => {}
                 () = caches.changed() => tokio::time::sleep(GATHER).await,
-                () = tokio::time::sleep(pause(Timestamp::now(), due)) => {}
+                () = tokio::time::sleep(pause(passes.now(), due)) => {}
             }
         }
     };

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::following::Following;
 use super::observed::{Observed, watch_config};
 use super::trim::Trim;
 use crate::agenttier::Sandbox;
@@ -29,13 +30,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The caches.
 pub struct Caches {
-    claims: Store<PersistentVolumeClaim>,
-    persistent_volumes: Store<PersistentVolume>,
-    sandboxes: Store<Sandbox>,
-    snapshots: Store<VolumeSnapshot>,
-    policies: Store<BackupPolicy>,
-    namespaces: Store<Namespace>,
+    claims: Cache<PersistentVolumeClaim>,
+    persistent_volumes: Cache<PersistentVolume>,
+    sandboxes: Cache<Sandbox>,
+    snapshots: Cache<VolumeSnapshot>,
+    policies: Cache<BackupPolicy>,
+    namespaces: Cache<Namespace>,
     changed: Arc<Notify>,
+}
+
+/// All objects of a kind, and whether that is all of them.
+struct Cache<K: Resource<DynamicType = ()> + 'static> {
+    store: Store<K>,
+    following: Following,
 }
 
 /// The tasks that fill the caches. A watch that fails, also because a CRD is absent, is tried again with
@@ -72,7 +79,7 @@ impl Caches {
     /// # Errors
     /// When a watch ended.
     pub async fn filled(&self) -> Result<(), WriterDropped> {
-        for (_, filled) in self.each() {
+        for (_, filled, _) in self.each() {
             filled.await?;
         }
         Ok(())
@@ -81,22 +88,36 @@ impl Caches {
     /// The kinds whose cache has not been filled yet.
     #[must_use]
     pub fn unfilled(&self) -> Vec<&'static str> {
-        let unfilled = self.each().into_iter().filter_map(|(kind, filled)| {
+        let unfilled = self.each().into_iter().filter_map(|(kind, filled, _)| {
             let filled = filled.now_or_never().is_some();
             (!filled).then_some(kind)
         });
         unfilled.collect()
     }
 
-    /// Every cache: its kind, and its being filled.
-    fn each(&self) -> [(&'static str, BoxFuture<'_, Result<(), WriterDropped>>); 6] {
+    /// The caches whose absences are not to be believed, and why: they have not been filled, or their watch fails.
+    #[must_use]
+    pub fn distrusted(&self) -> Vec<(&'static str, String)> {
+        let now = Instant::now();
+        let doubts = self.each().into_iter();
+        doubts.filter_map(|(kind, _, following)| Some((kind, following.doubt(now)?))).collect()
+    }
+
+    /// Policies that exist and cannot be read.
+    #[must_use]
+    pub fn unreadable_policies(&self) -> Vec<String> {
+        self.policies.following.unreadable()
+    }
+
+    /// Every cache: its kind, its being filled, and whether it is kept up to date.
+    fn each(&self) -> [(&'static str, Filled<'_>, &Following); 6] {
         [
-            ("persistentvolumeclaims", Box::pin(self.claims.wait_until_ready())),
-            ("persistentvolumes", Box::pin(self.persistent_volumes.wait_until_ready())),
-            ("sandboxes.agenttier.io", Box::pin(self.sandboxes.wait_until_ready())),
-            ("volumesnapshots.snapshot.storage.k8s.io", Box::pin(self.snapshots.wait_until_ready())),
-            ("backuppolicies.backup.agenttier.io", Box::pin(self.policies.wait_until_ready())),
-            ("namespaces", Box::pin(self.namespaces.wait_until_ready())),
+            self.claims.named("persistentvolumeclaims"),
+            self.persistent_volumes.named("persistentvolumes"),
+            self.sandboxes.named("sandboxes.agenttier.io"),
+            self.snapshots.named("volumesnapshots.snapshot.storage.k8s.io"),
+            self.policies.named("backuppolicies.backup.agenttier.io"),
+            self.namespaces.named("namespaces"),
         ]
     }
 
@@ -109,22 +130,35 @@ impl Caches {
     #[must_use]
     pub fn observed(&self) -> Observed {
         Observed {
-            claims: self.claims.state(),
-            persistent_volumes: self.persistent_volumes.state(),
-            sandboxes: self.sandboxes.state(),
-            snapshots: self.snapshots.state(),
-            policies: self.policies.state(),
-            namespaces: self.namespaces.state(),
+            claims: self.claims.store.state(),
+            persistent_volumes: self.persistent_volumes.store.state(),
+            sandboxes: self.sandboxes.store.state(),
+            snapshots: self.snapshots.store.state(),
+            policies: self.policies.store.state(),
+            namespaces: self.namespaces.store.state(),
         }
     }
 }
 
-fn watch<K>(client: &Client, changed: &Arc<Notify>, watches: &mut JoinSet<()>) -> Store<K>
+type Filled<'a> = BoxFuture<'a, Result<(), WriterDropped>>;
+
+impl<K> Cache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    fn named(&self, kind: &'static str) -> (&'static str, Filled<'_>, &Following) {
+        (kind, Box::pin(self.store.wait_until_ready()), &self.following)
+    }
+}
+
+fn watch<K>(client: &Client, changed: &Arc<Notify>, watches: &mut JoinSet<()>) -> Cache<K>
 where
     K: Resource<DynamicType = ()> + Trim + Default + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, mut writer) = reflector::store();
-    let events = watcher(Api::<DeserializeGuard<K>>::all(client.clone()), watch_config());
+    let following = Following::new(changed.clone());
+    let events = watcher(Api::<DeserializeGuard<K>>::all(following.client(client)), watch_config());
+    let cache = Cache { store, following: following.clone() };
     let changed = changed.clone();
     watches.spawn(async move {
         let mut events = std::pin::pin!(events);
@@ -133,7 +167,13 @@ where
             let event = match event {
                 Ok(event) => event,
                 Err(error) => {
-                    trouble.wait_out::<K>(&error).await;
+                    let error = cause(&error);
+                    // It may have come right since the last time without a word.
+                    if following.doubt(Instant::now()).is_none() {
+                        trouble.is_over();
+                    }
+                    following.fails(error.clone());
+                    trouble.wait_out::<K>(error).await;
                     continue;
                 }
             };
@@ -141,6 +181,7 @@ where
             if !matches!(event, watcher::Event::Init) {
                 trouble.is_over();
             }
+            note(&following, &event);
             let quiet = matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
             if let Some(event) = readable(event) {
                 writer.apply_watcher_event(&event.modify(Trim::trim));
@@ -150,7 +191,26 @@ where
             }
         }
     });
-    store
+    cache
+}
+
+/// Keeps account of what cannot be read.
+fn note<K: Resource<DynamicType = ()>>(following: &Following, event: &watcher::Event<DeserializeGuard<K>>) {
+    use watcher::Event;
+    match event {
+        Event::Init => following.lists(),
+        Event::InitApply(object) if object.0.is_err() => following.listed_unreadable(name_of(object.meta())),
+        Event::InitApply(_) => {}
+        Event::InitDone => following.listed(),
+        Event::Apply(object) => following.saw(name_of(object.meta()), object.0.is_ok()),
+        Event::Delete(object) => following.saw(name_of(object.meta()), true),
+    }
+}
+
+/// `namespace/name`, or `name` where there is no namespace.
+fn name_of(meta: &ObjectMeta) -> String {
+    let name = meta.name.as_deref().unwrap_or_default();
+    meta.namespace.as_ref().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
 }
 
 /// An object that cannot be read is as good as not there: it is named in the log, and stops nothing else.
@@ -199,8 +259,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    async fn wait_out<K: Resource<DynamicType = ()>>(&mut self, error: &watcher::Error) {
-        let error = cause(error);
+    async fn wait_out<K: Resource<DynamicType = ()>>(&mut self, error: String) {
         if self.last.as_ref() != Some(&error) {
             tracing::warn!(kind = %K::kind(&()), error, "cannot watch; trying again and again");
             self.last = Some(error);
@@ -255,5 +314,27 @@ mod tests {
             (Some("n"), Some("s"))
         );
         assert!(matches!(readable(Event::Delete(bad())), Some(Event::Delete(_))));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_known_by_name() {
+        use watcher::Event;
+        let good = || guarded(&json!({ "source": {} }));
+        let bad = || guarded(&json!({ "source": 7 }));
+        let following = Following::new(Arc::default());
+        let after = |event| {
+            note(&following, &event);
+            following.unreadable()
+        };
+        assert_eq!(after(Event::Apply(bad())), ["n/s"]);
+        assert_eq!(after(Event::Apply(good())), [""; 0]);
+        after(Event::Apply(bad()));
+        assert_eq!(after(Event::Delete(bad())), [""; 0]);
+        after(Event::Init);
+        after(Event::InitApply(bad()));
+        assert_eq!(after(Event::InitDone), ["n/s"]);
+        after(Event::Init);
+        after(Event::InitApply(good()));
+        assert_eq!(after(Event::InitDone), [""; 0]);
     }
 }

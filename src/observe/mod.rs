@@ -1,6 +1,7 @@
 //! Observing: what the API server holds, turned into what the planner reasons about.
 
 mod caches;
+mod following;
 mod governance;
 mod judge;
 mod observed;

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::judge::judge_under;
 use super::setbacks::reported_setbacks;
 use super::{Observed, judge};
+use crate::api::BackupPolicy;
 use crate::api_error::is_forbidden;
 
 /// What was seen, and what was not.
@@ -26,6 +27,8 @@ pub struct Survey {
     pub hidden: Vec<String>,
     /// Objects that make no sense, and why; they are left out.
     pub unreadable: Vec<String>,
+    /// The names of the policies among them: while there is one, the controller deletes nothing.
+    pub unreadable_policies: Vec<String>,
 }
 
 impl Survey {
@@ -72,6 +75,9 @@ impl Survey {
                     meta.name.as_deref().unwrap_or_default(),
                     unreadable.error
                 ));
+                if K::kind(&()) == BackupPolicy::kind(&()) {
+                    self.unreadable_policies.extend(meta.name.clone());
+                }
                 None
             }
         });
@@ -95,7 +101,13 @@ impl Survey {
         });
         let unreadable =
             self.unreadable.iter().map(|what| format!("left out, for it cannot be read: {what}"));
-        hidden.into_iter().chain(unreadable).collect()
+        let suspended = (!self.unreadable_policies.is_empty()).then(|| {
+            let policies = self.unreadable_policies.join(", ");
+            format!(
+                "nothing is deleted while a BackupPolicy cannot be read, for it may keep more: {policies}"
+            )
+        });
+        hidden.into_iter().chain(unreadable).chain(suspended).collect()
     }
 
     /// Judges every volume that was seen.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::{Action, ActionKind, HeldBack, Pacer, Rate, Readiness, Reason, Verdict, VolumeUid};
+use crate::{Action, ActionKind, HeldBack, Pacer, Rate, Readiness, Reason, Suspension, Verdict, VolumeUid};
 
 /// How much may be under way at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,12 +84,14 @@ pub fn in_order<'v>(held: &HeldBack, verdicts: &'v [Verdict]) -> Vec<(&'v Verdic
     wanted
 }
 
-/// Lets through what pacing, the caps per driver and the back-off allow at `now`.
+/// Lets through what pacing, the caps per driver and the back-off allow at `now`; no deletion while those are
+/// suspended.
 #[must_use]
 pub fn admit(
     now: Timestamp,
     mut pacer: Pacer,
     limits: &Limits,
+    suspended: &[Suspension],
     held: &HeldBack,
     verdicts: &[Verdict],
 ) -> Admission {
@@ -115,6 +117,10 @@ pub fn admit(
         let kind = action.kind();
         let key = (verdict.volume.uid.clone(), kind);
         let mut wait = |reason| waiting.push(Waiting { volume: verdict.volume.uid.clone(), kind, reason });
+        if let (ActionKind::Prune, Some(suspension)) = (kind, suspended.first()) {
+            wait(suspension.reason());
+            continue;
+        }
         let setback = held.get(&key);
         if let Some(setback) = setback {
             if setback.until > now {

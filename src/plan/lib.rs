@@ -9,6 +9,7 @@
 //!   recovery points are kept and why, what should be done, when to look again.
 //! - [`admit`] takes the wishes of all verdicts and lets through what pacing and
 //!   the in-flight caps allow, prunes before snapshots, most exposed volume first.
+//! - [`suspensions`] says whether what is seen can be trusted with deletions.
 //! - [`restore::next_step`] says what a restore has to do next, from what exists.
 
 mod admission;
@@ -27,6 +28,7 @@ pub mod restore;
 mod retention;
 mod setback;
 mod slot;
+mod suspension;
 mod verdict;
 mod volume;
 pub mod workspace;
@@ -47,5 +49,6 @@ pub use record::{
 pub use retention::{Fate, Keep, Spent, retain};
 pub use setback::{ActionKind, HeldBack, Setback};
 pub use slot::{Slot, Slots};
+pub use suspension::{MOST_SKEW, Signals, Suspension, suspensions};
 pub use verdict::{Action, Judged, Keeper, Protection, Prune, TakeSnapshot, Verdict, VolumeId};
 pub use volume::{ClaimPhase, RecoveryPoint, SandboxRef, Volume, VolumeUid};

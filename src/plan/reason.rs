@@ -66,6 +66,14 @@ pub enum Reason {
     KeeperUnfit,
     /// What its Sandbox is does not fit into a record.
     RecordTooLarge,
+    /// Deletions are suspended: the local clock and the API server's differ.
+    ClockSkew,
+    /// Deletions are suspended: nobody knows how far the local clock is from the API server's.
+    ClockUnknown,
+    /// Deletions are suspended: a cache is not kept up to date.
+    CacheStale,
+    /// Deletions are suspended: a policy exists and cannot be read.
+    PolicyUnreadable,
     /// An order failed in a way that has no name here.
     OrderFailed,
 }
@@ -94,6 +102,8 @@ impl Reason {
                 | Self::NameTaken
                 | Self::Changed
                 | Self::KeeperUnfit
+                | Self::ClockUnknown
+                | Self::CacheStale
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agenttier_backup_plan::Verdict;
+use agenttier_backup_plan::{Suspension, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -31,6 +31,11 @@ impl StatusWriter {
         Self { client, leadership, written: BTreeMap::new() }
     }
 
+    /// Forgets when statuses were written: the time has leapt.
+    pub fn forget(&mut self) {
+        self.written.clear();
+    }
+
     /// Writes what is due; returns when the first write that had to wait is due.
     pub async fn write(
         &mut self,
@@ -38,13 +43,14 @@ impl StatusWriter {
         observed: &Observed,
         verdicts: &[Verdict],
         pace: &Pace,
+        suspended: &[Suspension],
     ) -> Option<Timestamp> {
         let mut wake: Option<Timestamp> = None;
         let policies = &observed.policies;
         self.written.retain(|name, _| policies.iter().any(|policy| policy.name_any() == *name));
         for policy in policies {
             let name = policy.name_any();
-            let status = policy_status(now, policy, verdicts, pace, || reach_of(policy, observed));
+            let status = policy_status(now, policy, verdicts, pace, suspended, || reach_of(policy, observed));
             if policy.status.as_ref() == Some(&status) {
                 continue;
             }

@@ -51,7 +51,7 @@ fn setback(mut verdict: Verdict, kind: ActionKind, reason: Reason, message: &str
 
 fn status(verdicts: &[Verdict]) -> BackupPolicyStatus {
     let policy = BackupPolicy::new("default", BackupPolicySpec::default());
-    policy_status(NOW, &policy, verdicts, &pace(), || panic!("volumes follow it"))
+    policy_status(NOW, &policy, verdicts, &pace(), &[], || panic!("volumes follow it"))
 }
 
 /// `status reason: message` of the condition.
@@ -137,7 +137,7 @@ fn a_policy_that_nobody_follows_is_not_ready_and_says_why() {
     let idle = |selected, followed, others: &[&str]| {
         let outranked_by: BTreeSet<String> = others.iter().map(|name| (*name).to_owned()).collect();
         let reach = Reach { selected, followed, outranked_by };
-        told(&policy_status(NOW, &policy, &[], &pace(), || reach))
+        told(&policy_status(NOW, &policy, &[], &pace(), &[], || reach))
     };
     assert_eq!(idle(0, 0, &[]), "Unknown NoVolumes: no namespace matches its selector");
     assert_eq!(
@@ -169,4 +169,30 @@ fn the_report_of_what_fails_is_bounded_and_the_longest_comes_first() {
     let status = status(&verdicts);
     let named: Vec<&str> = status.failing.iter().map(|failing| failing.claim.as_str()).collect();
     assert_eq!((named.len(), named[0], named[49]), (50, "v59", "v10"));
+}
+
+#[test]
+fn that_deletions_are_suspended_is_told_until_they_are_not() {
+    let mut policy = BackupPolicy::new("default", BackupPolicySpec::default());
+    let mut after = |suspended: &[Suspension]| {
+        let status =
+            policy_status(NOW, &policy, &[protected("a")], &pace(), suspended, || panic!("followed"));
+        let told =
+            status.conditions.iter().map(|c| format!("{} {} {}: {}", c.type_, c.status, c.reason, c.message));
+        let told: Vec<String> = told.collect();
+        policy.status = Some(status);
+        told
+    };
+    let ready = "Ready True Protected: 1 of 1 volume protected";
+    assert_eq!(after(&[]), [ready], "nothing to tell of yet");
+    let unreadable = Suspension::UnreadablePolicy { name: "gold".into() };
+    assert_eq!(
+        after(&[unreadable, Suspension::StaleCache { kind: "namespaces".into(), cause: "forbidden".into() }]),
+        [
+            ready,
+            "DeletionsSuspended True PolicyUnreadable: BackupPolicy gold cannot be read; it may keep more than the \
+             others. what is known of namespaces may be out of date: forbidden"
+        ]
+    );
+    assert_eq!(after(&[]), [ready, "DeletionsSuspended False NotSuspended: "]);
 }

@@ -21,7 +21,7 @@ fn brisk() -> Policy {
 }
 
 fn admit_all(limits: &Limits, held: &HeldBack, verdicts: &[Verdict]) -> Admission {
-    admit(NOW, Pacer::new(), limits, held, verdicts)
+    admit(NOW, Pacer::new(), limits, &[], held, verdicts)
 }
 
 /// A volume of this driver that has been exposed for so long.
@@ -162,7 +162,7 @@ fn pacing_lets_a_few_through_and_says_when_the_next_may_start() {
     assert!((first.per_minute - 1.0).abs() < f64::EPSILON, "{}", first.per_minute);
 
     let admit_at =
-        |after| admit(NOW + seconds(after), first.pacer, &PLENTY, &HeldBack::new(), &verdicts[1..]);
+        |after| admit(NOW + seconds(after), first.pacer, &PLENTY, &[], &HeldBack::new(), &verdicts[1..]);
     assert_eq!(list(&admit_at(49)), [""; 0]);
     assert_eq!(admit_at(49).wake, first.wake, "asking does not push it back");
     assert_eq!(list(&admit_at(50)), ["take b"]);

@@ -177,7 +177,7 @@ impl Cluster {
         self.judge();
         let Controller { pacer, held, verdicts, .. } = &self.controller;
         let Admission { actions, pacer, waiting, wake, .. } =
-            admit(local, *pacer, &Limits::default(), held, verdicts);
+            admit(local, *pacer, &Limits::default(), &[], held, verdicts);
         self.controller.pacer = pacer;
         self.counts.waits += u32::try_from(waiting.len()).unwrap();
         let crash_after = self.dice.one_in(200).then(|| self.dice.between(0, 3));

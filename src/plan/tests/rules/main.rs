@@ -13,4 +13,5 @@ mod records;
 mod restore;
 mod retention;
 mod simulation;
+mod suspension;
 mod world;
