@@ -11,6 +11,7 @@ pub mod api_error;
 pub mod cli;
 pub mod client;
 pub mod controller;
+pub mod crds;
 pub mod csi;
 pub mod leader;
 pub mod observe;

@@ -7,10 +7,19 @@ use kube::CustomResourceExt;
 
 use super::BackupPolicy;
 
+/// Label on each definition: the release that it is of.
+pub const RELEASE_LABEL: &str = "app.kubernetes.io/version";
+/// This release, as Cargo and the chart's `appVersion` have it.
+pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
 /// The definitions of all our kinds.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![BackupPolicy::crd()];
+    for crd in &mut crds {
+        let labels = [("app.kubernetes.io/part-of", "agenttier"), (RELEASE_LABEL, RELEASE)];
+        crd.metadata.labels = Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    }
     for version in crds.iter_mut().flat_map(|crd| &mut crd.spec.versions) {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             tidy(schema);

@@ -9,7 +9,7 @@ pub use backup_policy::{
     BackupPolicy, BackupPolicySpec, BackupPolicyStatus, FailingOrder, RetentionSpec, SnapshotSpec,
     VolumeCounts,
 };
-pub use crd::crds;
+pub use crd::{RELEASE, RELEASE_LABEL, crds};
 pub use period::{Period, PeriodError};
 
 /// Label, annotation and field-manager prefix of everything of ours.

@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand.
 
+mod completions;
 mod controller;
+mod crds;
 mod list;
 mod output;
 mod plan;
@@ -36,6 +38,8 @@ enum Command {
     Plan(plan::Plan),
     List(list::List),
     Restore(restore::Restore),
+    Crds(crds::Crds),
+    Completions(completions::Completions),
 }
 
 /// Which cluster to talk to.
@@ -95,6 +99,8 @@ pub async fn run() -> ExitCode {
         Command::Plan(command) => command.run(&cli.cluster).await,
         Command::List(command) => command.run(&cli.cluster).await,
         Command::Restore(command) => command.run(&cli.cluster).await,
+        Command::Crds(command) => command.run(&cli.cluster).await,
+        Command::Completions(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -145,6 +151,8 @@ mod tests {
             ("list", "newest first"),
             ("restore", "Examples:\n  agenttier-backup restore s1 -n team-a\n"),
             ("controller", "BackupPolicy"),
+            ("crds", "Examples:\n  agenttier-backup crds "),
+            ("completions", "Examples:\n  source <(agenttier-backup completions bash)"),
         ] {
             let command = cli.find_subcommand_mut(command).expect("a subcommand");
             assert!(command.get_about().is_some(), "{}", command.get_name());

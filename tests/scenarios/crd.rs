@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use agenttier_backup::api::crds;
+use agenttier_backup::api::{RELEASE, crds};
+use agenttier_backup::crds::manifest;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
 
@@ -22,23 +23,7 @@ fn file_name(crd: &CustomResourceDefinition) -> String {
 }
 
 fn rendered(crd: &CustomResourceDefinition) -> String {
-    let mut value = serde_json::to_value(crd).unwrap();
-    whole_numbers(&mut value);
-    format!("{HEADER}{}", serde_saphyr::to_string(&value).unwrap())
-}
-
-/// Bounds are floating-point numbers to the types; `1` reads better than `1.0`.
-fn whole_numbers(value: &mut Value) {
-    match value {
-        Value::Number(number) => {
-            if let Some(whole) = number.as_f64().filter(|number| number.fract() == 0.0) {
-                *value = serde_json::from_str(&format!("{whole:.0}")).unwrap();
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
-        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
-        _ => {}
-    }
+    format!("{HEADER}{}", serde_saphyr::to_string(&manifest(crd)).unwrap())
 }
 
 #[test]
@@ -61,4 +46,12 @@ fn the_chart_ships_the_codes_crds_and_no_others() {
     let files = std::fs::read_dir(folder()).unwrap();
     let found: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(found, crds().iter().map(file_name).collect());
+}
+
+/// The definitions say the release; helm compares it with the chart's.
+#[test]
+fn the_chart_is_of_the_codes_release() {
+    let chart = std::fs::read_to_string(folder().join("../Chart.yaml")).unwrap();
+    let chart: Value = serde_saphyr::from_str(&chart).unwrap();
+    assert_eq!(chart["appVersion"], RELEASE);
 }
