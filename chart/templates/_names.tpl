@@ -16,6 +16,54 @@
 {{- default $own .Values.serviceAccount.name }}
 {{- end }}
 
+{{/* The name of what upgrades the CustomResourceDefinitions; a Job's has room for 63 characters. */}}
+{{- define "agenttier-backup.crdsName" -}}
+{{- printf "%s-crds" (include "agenttier-backup.fullname" . | trunc 58 | trimSuffix "-") }}
+{{- end }}
+
+{{/* Its labels: not those that the controller's pods are selected by. */}}
+{{- define "agenttier-backup.crdsLabels" -}}
+{{- include "agenttier-backup.labels" . | replace "component: controller" "component: crds" }}
+{{- end }}
+
+{{/* The names of our CustomResourceDefinitions, as a JSON list. */}}
+{{- define "agenttier-backup.crdNames" -}}
+{{- $names := list }}
+{{- range $path, $file := .Files.Glob "crds/*.yaml" }}
+{{- $names = append $names (fromYaml (toString $file)).metadata.name }}
+{{- end }}
+{{- toJson $names }}
+{{- end }}
+
+{{/*
+When the CustomResourceDefinitions are to be upgraded; empty where they need not be. Before every upgrade. Before an
+installation only where there are some of another release, left over from an earlier one: those that are missing have
+been installed by helm itself by now.
+*/}}
+{{- define "agenttier-backup.crdsHook" -}}
+{{- if .Values.crds.upgrade }}
+{{- if .Release.IsUpgrade }}pre-upgrade
+{{- else }}
+{{- $old := list }}
+{{- range include "agenttier-backup.crdNames" . | fromJsonArray }}
+{{- with lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" . }}
+{{- if ne (default dict .metadata.labels | dig "app.kubernetes.io/version" "") $.Chart.AppVersion }}
+{{- $old = append $old .metadata.name }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $old }}pre-install{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The annotations of a hook that leaves nothing behind when it went well; `weight` says what comes first. */}}
+{{- define "agenttier-backup.hook" -}}
+helm.sh/hook: {{ .hook }}
+helm.sh/hook-weight: {{ .weight | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
 {{/* The labels that pods are selected by: they never change. */}}
 {{- define "agenttier-backup.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "agenttier-backup.name" . }}

@@ -1,5 +1,7 @@
 //! The chart: what it installs, changes, leaves behind and refuses.
 
+mod crds;
+mod crds_rights;
 mod examples;
 mod policies;
 mod release;

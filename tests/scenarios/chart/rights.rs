@@ -11,20 +11,30 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, ServiceAcco
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
-use testbed::client_of;
+use testbed::{Cluster, client_of};
 
 use super::site::{RELEASE, installed};
 
 async fn controller() -> Client {
-    account(RELEASE).await
+    account(installed(), RELEASE).await
 }
 
-async fn account(name: &str) -> Client {
-    let kubeconfig = installed().service_account_kubeconfig(RELEASE, name).await.unwrap();
+async fn account(cluster: &Cluster, name: &str) -> Client {
+    let kubeconfig = cluster.service_account_kubeconfig(RELEASE, name).await.unwrap();
     client_of(&kubeconfig).await.unwrap()
 }
 
-/// `verb resource.group`, as the API server lists them.
+/// What a ServiceAccount of the release's namespace may do that not every account may: Kubernetes itself gives each of
+/// them some rights, such as to ask what it may do.
+pub(super) async fn own_rights(cluster: &Cluster, name: &str) -> BTreeSet<String> {
+    let accounts = Api::<ServiceAccount>::namespaced(cluster.client(), RELEASE);
+    let nobody = serde_json::from_value(json!({ "metadata": { "name": "nobody" } })).unwrap();
+    accounts.create(&PostParams::default(), &nobody).await.unwrap();
+    let everybodys = rights(account(cluster, "nobody").await).await;
+    rights(account(cluster, name).await).await.difference(&everybodys).cloned().collect()
+}
+
+/// `verb resource.group`, and the name where it is of one object alone, as the API server lists them.
 async fn rights(client: Client) -> BTreeSet<String> {
     let spec = SelfSubjectRulesReviewSpec { namespace: Some("default".into()) };
     let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
@@ -33,11 +43,16 @@ async fn rights(client: Client) -> BTreeSet<String> {
     assert!(!status.incomplete, "{:?}", status.evaluation_error);
     let mut rights = BTreeSet::new();
     for rule in status.resource_rules {
-        assert_eq!(rule.resource_names.unwrap_or_default(), [""; 0]);
+        let names = rule.resource_names.unwrap_or_default();
+        let names: Vec<String> = if names.is_empty() {
+            vec![String::new()]
+        } else {
+            names.iter().map(|name| format!(" {name}")).collect()
+        };
         for verb in &rule.verbs {
             for group in rule.api_groups.iter().flatten() {
                 for resource in rule.resources.iter().flatten() {
-                    rights.insert(format!("{verb} {resource}.{group}"));
+                    rights.extend(names.iter().map(|name| format!("{verb} {resource}.{group}{name}")));
                 }
             }
         }
@@ -65,17 +80,12 @@ async fn the_controllers_rights_are_these_and_no_others() {
     ] {
         wanted.extend(["get", "list", "watch"].map(|verb| format!("{verb} {resource}")));
     }
-    // Every account has some from Kubernetes itself, such as to ask what it may do.
-    let accounts = Api::<ServiceAccount>::namespaced(installed().client(), RELEASE);
-    let nobody = serde_json::from_value(json!({ "metadata": { "name": "nobody" } })).unwrap();
-    accounts.create(&PostParams::default(), &nobody).await.unwrap();
-    let everybodys = rights(account("nobody").await).await;
-    let found: BTreeSet<_> = rights(controller().await).await.difference(&everybodys).cloned().collect();
+    let found = own_rights(installed(), RELEASE).await;
     assert_eq!(found, wanted);
 }
 
 /// That a call was refused for want of a right.
-fn denied<T: std::fmt::Debug>(what: &str, answer: kube::Result<T>) {
+pub(super) fn denied<T: std::fmt::Debug>(what: &str, answer: kube::Result<T>) {
     match answer {
         Err(kube::Error::Api(status)) if status.code == 403 && status.reason == "Forbidden" => {}
         other => panic!("{what}: {other:?}"),

@@ -36,8 +36,13 @@ pub(super) async fn namespace(client: &Client, name: &str) {
     Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
 }
 
-/// Installs or upgrades the release.
+/// Installs or upgrades the release. Without the Job before an upgrade, which nobody runs here.
 pub(super) async fn install(cluster: &Cluster, more: &[&str]) -> anyhow::Result<String> {
+    install_with_job(cluster, &[&["--set", "crds.upgrade=false"], more].concat()).await
+}
+
+/// The same with the Job before an upgrade, which somebody has to run.
+pub(super) async fn install_with_job(cluster: &Cluster, more: &[&str]) -> anyhow::Result<String> {
     let chart = folder("chart").display().to_string();
     let args = [&["upgrade", "--install", RELEASE, &chart, "-n", RELEASE], more].concat();
     cluster.helm(&args).await

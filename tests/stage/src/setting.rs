@@ -73,6 +73,8 @@ impl Stage {
         let chart = chart().display().to_string();
         let mut args = vec!["upgrade", "--install", self.release, &chart];
         args.extend(["--namespace", self.release, "--create-namespace"]);
+        // No kubelet would run the Job that upgrades the CRDs; they are of this chart anyway.
+        args.extend(["--set", "crds.upgrade=false"]);
         for value in values {
             args.extend(["--set", value]);
         }
