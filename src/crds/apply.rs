@@ -150,7 +150,7 @@ impl Work {
         let found = loop {
             let answer = self.api.get_opt(name).await;
             let Some(found) = self.answer(answer).await? else { continue };
-            if !found.as_ref().is_some_and(|found| found.metadata.deletion_timestamp.is_some()) {
+            if found.as_ref().is_none_or(|found| found.metadata.deletion_timestamp.is_none()) {
                 break found;
             }
             // It cannot be kept any more, only made again.
