@@ -16,8 +16,11 @@ pub struct LeaseTimes {
     pub duration: Duration,
     /// A leader that has not renewed for this long steps down; shorter than the duration.
     pub renew_deadline: Duration,
-    /// Between two looks, and between two renewals.
+    /// Between two renewals.
     pub retry: Duration,
+    /// Between two looks of a candidate at a Lease that another one holds: so much later than it might, at most, it
+    /// takes over from one that has died.
+    pub look: Duration,
 }
 
 impl Default for LeaseTimes {
@@ -26,6 +29,7 @@ impl Default for LeaseTimes {
             duration: Duration::from_secs(30),
             renew_deadline: Duration::from_secs(20),
             retry: Duration::from_secs(10),
+            look: Duration::from_secs(3),
         }
     }
 }
@@ -96,7 +100,7 @@ pub fn lease_step(
         // Nobody's, or our own from before: a name is of one process only.
         _ => return LeaseStep::Acquire,
     };
-    if now >= silent_at { LeaseStep::Acquire } else { LeaseStep::Wait(silent_at.min(now + times.retry)) }
+    if now >= silent_at { LeaseStep::Acquire } else { LeaseStep::Wait(silent_at.min(now + times.look)) }
 }
 
 #[cfg(test)]
@@ -109,6 +113,7 @@ mod tests {
         duration: Duration::from_secs(30),
         renew_deadline: Duration::from_secs(20),
         retry: Duration::from_secs(10),
+        look: Duration::from_secs(3),
     };
 
     fn at(seconds: u64) -> Uptime {
@@ -128,8 +133,8 @@ mod tests {
         let given_back = Seen { record: Some(given_back), since: at(5) };
         assert_eq!(lease_step(&TIMES, "a", &given_back, None, at(5)), LeaseStep::Acquire);
         let held = held_by("b", 1, 5);
-        assert_eq!(lease_step(&TIMES, "a", &held, None, at(6)), LeaseStep::Wait(at(16)));
-        assert_eq!(lease_step(&TIMES, "a", &held, None, at(30)), LeaseStep::Wait(at(35)));
+        assert_eq!(lease_step(&TIMES, "a", &held, None, at(6)), LeaseStep::Wait(at(9)));
+        assert_eq!(lease_step(&TIMES, "a", &held, None, at(33)), LeaseStep::Wait(at(35)));
         assert_eq!(lease_step(&TIMES, "a", &held, None, at(35)), LeaseStep::Acquire);
     }
 
@@ -160,6 +165,31 @@ mod tests {
     }
 
     proptest! {
+        /// A leader dies at any time, with a candidate beside it that looks at any time: even when it has looked just
+        /// before the last renewal, it takes over within the duration and five seconds.
+        #[test]
+        fn a_dead_leader_is_succeeded_in_time(dies in 0_u64..100_000, first_look in 0_u64..100_000) {
+            let moment = Duration::from_millis;
+            let mut now = moment(first_look);
+            let mut seen = Seen { record: None, since: now };
+            loop {
+                // It renews at 0 s, 10 s, 20 s, … while it lives.
+                let renewals = now.min(moment(dies)).as_secs() / TIMES.retry.as_secs();
+                let version = u32::try_from(renewals).expect("few");
+                seen = seen.and_now(held_by("leader", version, 0).record, now);
+                match lease_step(&TIMES, "candidate", &seen, None, now) {
+                    LeaseStep::Wait(until) => now = until,
+                    step => {
+                        prop_assert_eq!(step, LeaseStep::Acquire);
+                        break;
+                    }
+                }
+            }
+            prop_assert!(now >= moment(dies), "it was alive at {:?}", now);
+            let began = moment(dies.max(first_look));
+            prop_assert!(now <= began + TIMES.duration + at(5), "{:?} after {:?}", now, began);
+        }
+
         /// Two candidates, a Lease with optimistic locking, freezes and lost looks at any time: there is never a
         /// moment at which both may write.
         #[test]

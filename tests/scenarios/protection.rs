@@ -30,7 +30,7 @@ async fn planned(stage: &Stage, claim: &str) -> Value {
 }
 
 /// Sets the quota of snapshots, and waits until the API server keeps it.
-async fn quota(stage: &Stage, snapshots: &str) {
+pub(crate) async fn quota(stage: &Stage, snapshots: &str) {
     const KEY: &str = "count/volumesnapshots.snapshot.storage.k8s.io";
     let quotas: Api<ResourceQuota> = Api::namespaced(stage.client.clone(), TEAM);
     let mut turn = 0;

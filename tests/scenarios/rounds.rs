@@ -7,3 +7,7 @@
 mod audit;
 mod field;
 mod kills;
+mod outages;
+mod quota;
+mod random;
+mod succession;

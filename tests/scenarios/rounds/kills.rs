@@ -1,30 +1,23 @@
 //! The controller is killed at random writes, and started again until all is done.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use proptest::prelude::RngExt as _;
-use proptest::test_runner::{RngAlgorithm, TestRng};
 use testbed::{Exit, Point, Then};
 
 use super::audit::Tally;
 use super::field::{FAST, Field, VOLUMES};
+use super::random::{asked_for, random, seed};
 
 /// Rounds that `cargo test` makes.
 const ROUNDS: u64 = 2;
 /// The latest write of a life at which it ends.
 const LATEST: u64 = 24;
 
-/// A number from the environment.
-fn asked_for(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
-}
-
 #[tokio::test]
 async fn kills_at_random_writes_break_no_promise() {
     let rounds = asked_for("ROUNDS").unwrap_or(ROUNDS);
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-    let first = asked_for("SEED").unwrap_or(since_1970.as_secs());
+    let first = seed();
     let field = Field::lay("kills").await;
     let mut kills = 0;
     for round in 0..rounds {
@@ -78,12 +71,6 @@ async fn play(field: &Field, seed: u64) -> (Vec<String>, Tally) {
     controller.kill().await.unwrap();
     let tally = field.audit(&start).await.unwrap_or_else(|error| panic!("SEED={seed} ROUNDS=1: {error:#}"));
     (killed_at, tally)
-}
-
-fn random(seed: u64) -> TestRng {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
 }
 
 /// The end of a write's path, without its query.

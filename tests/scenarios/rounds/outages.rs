@@ -1,0 +1,47 @@
+//! The API server, and etcd behind it, die in mid-pass. Nobody helps the controller.
+
+use std::time::Duration;
+
+use kube::api::ListParams;
+use proptest::prelude::RngExt as _;
+use testbed::{Point, Then};
+
+use super::audit::Tally;
+use super::field::{FAST, Field, VOLUMES};
+use super::random::{random, seed};
+use crate::place::{claims, eventually};
+
+#[tokio::test]
+async fn a_control_plane_that_dies_in_mid_pass_breaks_no_promise() {
+    let seed = seed();
+    println!("SEED={seed}");
+    let mut random = random(seed);
+    let field = Field::lay("outages").await;
+    for component in ["kube-apiserver", "etcd"] {
+        let start = field.prepare().await;
+        let (proxy, kubeconfig) = field.proxy().await;
+        let controller = field.stage.launch_controller("controller", &kubeconfig, FAST).await.unwrap();
+        for outage in 1..=2 {
+            let nth = random.random_range(1..=40);
+            let point = if random.random() { Point::before(nth) } else { Point::after(nth) };
+            let stage = field.stage.clone();
+            let mut cut = proxy.call(point, async move |_| {
+                stage.cluster.kill(component).await.unwrap();
+                Then::Pass
+            });
+            let reached = tokio::time::timeout(Duration::from_mins(2), cut.reached()).await;
+            let write = reached.expect("there is enough left to write").unwrap();
+            field.stage.cluster.restart(component).await.unwrap();
+            println!("{component} died at write {nth}, {write}; outage {outage}");
+            eventually("the API server answers again", || async {
+                Ok(claims(&field.stage).list(&ListParams::default()).await.ok())
+            })
+            .await;
+        }
+        field.done().await;
+        assert_eq!(controller.exit(), None, "it has lived through it");
+        controller.kill().await.unwrap();
+        let tally = field.audit(&start).await.unwrap();
+        assert_eq!(tally, Tally { taken: VOLUMES, pruned: 2 * VOLUMES }, "{component}");
+    }
+}
