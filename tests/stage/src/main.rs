@@ -1,6 +1,8 @@
-//! `cargo demo`: the product's main job, as a story that a person can follow.
+//! `cargo demo`: the product's main job, as a story that a person can follow; and its speed, as a table.
 
+mod bench;
 mod demo;
+mod program;
 
 use std::process::ExitCode;
 
@@ -17,12 +19,14 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Bench(bench::Bench),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let told = match Cli::parse().command {
         Command::Demo(demo) => demo.run().await,
+        Command::Bench(bench) => bench.run().await,
     };
     match told {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,6 +23,7 @@ pub struct ClusterPlan {
     nodes: u32,
     ports: Vec<u16>,
     pods_execute: bool,
+    inert: bool,
 }
 
 /// A running cluster. Dropping it takes its processes and its folder down (those
@@ -65,6 +66,7 @@ impl ClusterPlan {
             nodes: 0,
             ports: Vec::new(),
             pods_execute: false,
+            inert: false,
         }
     }
 
@@ -104,6 +106,15 @@ impl ClusterPlan {
         self
     }
 
+    /// Starts etcd and the API server alone, with the snapshot CRDs: nothing
+    /// reacts to what is written, no claim gets bound and no snapshot ready.
+    /// For measuring writes.
+    #[must_use]
+    pub fn inert(mut self) -> Self {
+        self.inert = true;
+        self
+    }
+
     /// Starts the cluster and waits until it is usable: the API server ready,
     /// the snapshot CRDs established, the driver answering, the nodes Ready.
     ///
@@ -128,7 +139,10 @@ impl ClusterPlan {
             running: Mutex::default(),
         };
         let name = cluster.name.clone();
-        cluster.bring_up(self.nodes).await.with_context(|| format!("start the cluster {name}"))?;
+        cluster
+            .bring_up(self.nodes, self.inert)
+            .await
+            .with_context(|| format!("start the cluster {name}"))?;
         Ok(cluster)
     }
 
@@ -163,9 +177,12 @@ impl ClusterPlan {
 }
 
 impl Cluster {
-    async fn bring_up(&mut self, nodes: u32) -> Result<()> {
+    async fn bring_up(&mut self, nodes: u32, inert: bool) -> Result<()> {
         self.start_etcd().await?;
         self.start_api_server().await?;
+        if inert {
+            return self.install_snapshot_crds().await;
+        }
         let nodes = (1..=nodes).map(|n| format!("node-{n}")).collect::<Vec<_>>();
         let nodes = async {
             self.start_node_simulator().await?;

@@ -74,7 +74,7 @@ impl Cluster {
         .await
     }
 
-    async fn install_snapshot_crds(&self) -> Result<()> {
+    pub(crate) async fn install_snapshot_crds(&self) -> Result<()> {
         let api = Api::<CustomResourceDefinition>::all(self.client());
         let files = std::fs::read_dir(&self.toolbox.crds)?
             .map(|file| Ok(file?.path()))

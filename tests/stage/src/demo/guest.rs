@@ -12,8 +12,9 @@ use super::belongings::{self, NAME};
 use super::first_look::{self, AgentTier, Look};
 use super::screen::Screen;
 use super::stop::Stop;
+use super::story;
 use super::venue::Venue;
-use super::{program, story};
+use crate::program;
 
 /// Plays it, and takes everything away again, however it ends.
 pub(super) async fn play(kubeconfig: &Path, with_double: bool, keep: bool, stop: &mut Stop) -> Result<()> {

@@ -7,7 +7,6 @@ mod first_look;
 mod guest;
 mod installation;
 mod own;
-mod program;
 mod recovery;
 mod screen;
 mod stop;

@@ -8,8 +8,9 @@ use testbed::progress::Console;
 
 use super::screen::Screen;
 use super::stop::Stop;
+use super::story;
 use super::venue::Venue;
-use super::{program, story};
+use crate::program;
 
 /// Plays it, and takes the cluster down.
 pub(super) async fn play(keep: bool, stop: &mut Stop) -> Result<()> {

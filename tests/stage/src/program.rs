@@ -13,7 +13,7 @@ const OF_THIS_PACKAGE: &[&str] =
 ///
 /// # Errors
 /// When cargo cannot build it.
-pub(super) async fn build() -> Result<PathBuf> {
+pub(crate) async fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut command = Command::new(cargo);
@@ -29,6 +29,7 @@ pub(super) async fn build() -> Result<PathBuf> {
         // With the dependencies as this program was built with: once is enough.
         .args(["--package", "agenttier-backup", "--package", "stage"])
         .args(["--message-format", "json-render-diagnostics"])
+        .args((!cfg!(debug_assertions)).then_some("--release"))
         .current_dir(root)
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
