@@ -1,5 +1,7 @@
 //! `BackupPolicy`: what is backed up, how often, and how long it is kept.
 
+use std::collections::BTreeMap;
+
 use agenttier_backup_plan::SHORTEST_INTERVAL;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::CustomResource;
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Period, namespace_selector};
 
 /// What a policy asks for.
-#[derive(CustomResource, Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq)]
+#[derive(CustomResource, Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
 #[kube(
     group = "backup.agenttier.io",
     version = "v1alpha1",
@@ -46,6 +48,47 @@ pub struct BackupPolicySpec {
     /// Layer 1: scheduled CSI VolumeSnapshots in the cluster.
     #[serde(default)]
     pub snapshots: SnapshotSpec,
+    /// What the annotations of a Sandbox may ask for.
+    #[serde(default)]
+    pub overrides: OverrideBounds,
+    /// So many snapshots of ours, of all policies together, the cluster may hold; the least number of all policies
+    /// counts. From 90 % on older ones are thinned out to one a day, from 100 % on intervals are doubled. The CSI
+    /// snapshot controller slows down past 15000.
+    #[serde(default = "fifteen_thousand")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_snapshots: u32,
+}
+
+impl Default for BackupPolicySpec {
+    fn default() -> Self {
+        Self {
+            priority: 0,
+            namespace_selector: LabelSelector::default(),
+            suspend: false,
+            snapshots: SnapshotSpec::default(),
+            overrides: OverrideBounds::default(),
+            max_snapshots: fifteen_thousand(),
+        }
+    }
+}
+
+/// How far the annotations `backup.agenttier.io/interval` and `backup.agenttier.io/retention` of a Sandbox may deviate
+/// from its policy. One that goes further changes nothing and is reported.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideBounds {
+    /// No shorter interval, such as 15m.
+    #[serde(default = "fifteen_minutes")]
+    pub min_interval: Period,
+    /// No longer retention, such as 90d.
+    #[serde(default = "ninety_days")]
+    pub max_retention: Period,
+}
+
+impl Default for OverrideBounds {
+    fn default() -> Self {
+        Self { min_interval: fifteen_minutes(), max_retention: ninety_days() }
+    }
 }
 
 /// Layer 1: scheduled CSI VolumeSnapshots.
@@ -54,7 +97,7 @@ pub struct BackupPolicySpec {
 #[schemars(extend("x-kubernetes-validations" = snapshot_rules()))]
 pub struct SnapshotSpec {
     /// Whether snapshots are taken and pruned. Turning it off never deletes one.
-    #[serde(default = "enabled")]
+    #[serde(default = "yes")]
     pub enabled: bool,
     /// Time between two snapshots of a volume, such as 15m, 6h or 1d; at least 10 seconds, and real storage wants
     /// minutes.
@@ -67,6 +110,14 @@ pub struct SnapshotSpec {
     #[serde(default)]
     #[schemars(length(max = 253))]
     pub snapshot_class_name: String,
+    /// VolumeSnapshotClass by CSI driver, where it is not snapshotClassName.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub classes: BTreeMap<String, String>,
+    /// Whether a volume is left alone while its Sandbox is Stopped and has not run since a snapshot was taken with
+    /// neither a pod nor an attachment on the volume. That snapshot stays, whatever its age.
+    #[serde(default = "yes")]
+    pub skip_unchanged: bool,
     /// A snapshot that is not ready after this long, such as 30m or 1h, is reported as slow.
     #[serde(default = "an_hour")]
     pub ready_timeout: Period,
@@ -83,15 +134,49 @@ pub struct RetentionSpec {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     pub keep_last: u32,
+    /// No more than so many ready snapshots of a volume are kept. Not below keepLast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_count: Option<u32>,
+    /// From which age on snapshots are thinned out.
+    #[serde(default, skip_serializing_if = "ThinSpec::is_none")]
+    pub thin: ThinSpec,
+    /// Whether AgentTier's own scheduled and on-demand snapshots of these volumes are pruned too, by maxAge. Turn its
+    /// loop off first.
+    #[serde(default)]
+    pub adopt_agent_tier: bool,
+}
+
+/// From which age on only the newest snapshot of each day, week or month stays; days begin at midnight UTC, weeks on
+/// Monday. What is not set is not thinned out.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq)]
+pub struct ThinSpec {
+    /// Older ones: one a day; such as 2d.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily: Option<Period>,
+    /// Older ones: one a week; such as 2w.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly: Option<Period>,
+    /// Older ones: one a month; such as 60d.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly: Option<Period>,
+}
+
+impl ThinSpec {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Default for SnapshotSpec {
     fn default() -> Self {
         Self {
-            enabled: enabled(),
+            enabled: yes(),
             interval: six_hours(),
             retention: RetentionSpec::default(),
             snapshot_class_name: String::new(),
+            classes: BTreeMap::new(),
+            skip_unchanged: yes(),
             ready_timeout: an_hour(),
         }
     }
@@ -99,7 +184,13 @@ impl Default for SnapshotSpec {
 
 impl Default for RetentionSpec {
     fn default() -> Self {
-        Self { max_age: two_weeks(), keep_last: one() }
+        Self {
+            max_age: two_weeks(),
+            keep_last: one(),
+            max_count: None,
+            thin: ThinSpec::default(),
+            adopt_agent_tier: false,
+        }
     }
 }
 
@@ -119,15 +210,32 @@ fn snapshot_rules() -> Value {
             "message": "shorter than the interval: every snapshot would be past its age before the next one",
             "fieldPath": ".retention.maxAge",
         },
+        {
+            "rule": "!has(self.retention.maxCount) || self.retention.maxCount >= self.retention.keepLast",
+            "message": "below keepLast: the newest keepLast snapshots always stay",
+            "fieldPath": ".retention.maxCount",
+        },
     ])
 }
 
-fn enabled() -> bool {
+fn yes() -> bool {
     true
 }
 
 fn six_hours() -> Period {
     "6h".into()
+}
+
+fn fifteen_minutes() -> Period {
+    "15m".into()
+}
+
+fn ninety_days() -> Period {
+    "90d".into()
+}
+
+fn fifteen_thousand() -> u32 {
+    15_000
 }
 
 fn an_hour() -> Period {

@@ -6,8 +6,8 @@ mod namespace_selector;
 mod period;
 
 pub use backup_policy::{
-    BackupPolicy, BackupPolicySpec, BackupPolicyStatus, FailingOrder, RetentionSpec, SnapshotSpec,
-    VolumeCounts,
+    BackupPolicy, BackupPolicySpec, BackupPolicyStatus, FailingOrder, OverrideBounds, RetentionSpec,
+    SnapshotSpec, ThinSpec, VolumeCounts,
 };
 pub use crd::{RELEASE, RELEASE_LABEL, crds};
 pub use period::{Period, PeriodError};

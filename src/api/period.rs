@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use jiff::{SignedDuration, Span, SpanRelativeTo};
+use agenttier_backup_plan::read_period;
+use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -26,12 +27,7 @@ impl Period {
     /// # Errors
     /// When it is not of the form that the schema asks for.
     pub fn duration(&self) -> Result<SignedDuration, PeriodError> {
-        let read = || {
-            let span: Span = self.0.parse().ok()?;
-            let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-            (duration > SignedDuration::ZERO).then_some(duration)
-        };
-        read().ok_or_else(|| PeriodError(self.0.clone()))
+        read_period(&self.0).ok_or_else(|| PeriodError(self.0.clone()))
     }
 
     /// The units that the schema lets through, longest first, with their seconds.

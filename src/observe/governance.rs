@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agenttier_backup_plan::{Governance, Interval, Policy, Reason, Retention};
+use agenttier_backup_plan::{Bounds, Governance, Interval, Policy, Reason, Retention, Thinning, marks};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
-use crate::api::{BackupPolicy, Period};
+use crate::api::{BackupPolicy, Period, RetentionSpec};
 
 /// Why a policy cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +42,11 @@ pub fn in_force(policy: &BackupPolicy) -> Result<Governance, Invalid> {
         });
     }
     let ready_timeout = length("spec.snapshots.readyTimeout", &snapshots.ready_timeout)?;
+    let retention = retention(max_age, &snapshots.retention)?;
+    let bounds = Bounds {
+        min_interval: length("spec.overrides.minInterval", &policy.spec.overrides.min_interval)?,
+        max_retention: length("spec.overrides.maxRetention", &policy.spec.overrides.max_retention)?,
+    };
     let held = |reason| Governance::Held { policy: name.clone(), reason };
     if policy.spec.suspend {
         return Ok(held(Reason::PolicySuspended));
@@ -51,10 +57,38 @@ pub fn in_force(policy: &BackupPolicy) -> Result<Governance, Invalid> {
     Ok(Governance::By(Policy {
         interval,
         ready_timeout,
-        retention: Retention { max_age, keep_last: snapshots.retention.keep_last },
+        retention,
         class: Some(snapshots.snapshot_class_name.clone()).filter(|class| !class.is_empty()),
+        classes: snapshots.classes.clone(),
+        skip_unchanged: snapshots.skip_unchanged,
+        adopt_agenttier: snapshots.retention.adopt_agent_tier,
+        bounds,
+        deletions_confirmed: policy
+            .annotations()
+            .get(marks::DELETIONS_CONFIRMED)
+            .and_then(|at| at.parse::<Timestamp>().ok()),
         name,
     }))
+}
+
+fn retention(max_age: SignedDuration, spec: &RetentionSpec) -> Result<Retention, Invalid> {
+    let thin = |field, period: Option<&Period>| period.map(|period| length(field, period)).transpose();
+    if spec.max_count.is_some_and(|count| count < spec.keep_last) {
+        return Err(Invalid {
+            field: "spec.snapshots.retention.maxCount",
+            problem: "below keepLast: the newest keepLast snapshots always stay".to_owned(),
+        });
+    }
+    Ok(Retention {
+        max_age,
+        keep_last: spec.keep_last,
+        max_count: spec.max_count,
+        thin: Thinning {
+            daily: thin("spec.snapshots.retention.thin.daily", spec.thin.daily.as_ref())?,
+            weekly: thin("spec.snapshots.retention.thin.weekly", spec.thin.weekly.as_ref())?,
+            monthly: thin("spec.snapshots.retention.thin.monthly", spec.thin.monthly.as_ref())?,
+        },
+    })
 }
 
 /// The policy of every namespace: the highest priority that selects it, then the first by name.
@@ -129,7 +163,7 @@ fn selector(policy: &BackupPolicy) -> Result<Selector, Invalid> {
         .map_err(|error| Invalid { field: "spec.namespaceSelector", problem: error.to_string() })
 }
 
-fn length(field: &'static str, period: &Period) -> Result<jiff::SignedDuration, Invalid> {
+fn length(field: &'static str, period: &Period) -> Result<SignedDuration, Invalid> {
     period.duration().map_err(|error| Invalid { field, problem: error.to_string() })
 }
 

@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::{Action, ActionKind, HeldBack, Pacer, Rate, Readiness, Reason, Suspension, Verdict, VolumeUid};
+use crate::mass::{is_first_step, is_of_mass};
+use crate::{
+    Action, ActionKind, HeldBack, MassDeletion, Pacer, Rate, Readiness, Reason, Suspension, Verdict,
+    VolumeUid, mass_deletions,
+};
 
 /// How much may be under way at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub struct Admission {
     /// When the first of those that wait for time alone may be done. Those that wait for a
     /// place in flight are woken by the object that leaves its place.
     pub wake: Option<Timestamp>,
+    /// Deletions that wait for somebody to say that they are meant, by policy.
+    pub mass: BTreeMap<String, MassDeletion>,
     /// Snapshots that may be started a minute, for as long as the volumes are these.
     pub per_minute: f64,
 }
@@ -64,7 +70,7 @@ impl Admission {
 }
 
 /// Everything that is wanted, in the order to be done: prunes first, they free quota; then snapshots, of the volume
-/// that would lose the most work first. Of each kind, those of volumes where the last ones failed come last.
+/// that would lose the most work first; then notes. Of each kind, those of volumes where the last ones failed come last.
 #[must_use]
 pub fn in_order<'v>(held: &HeldBack, verdicts: &'v [Verdict]) -> Vec<(&'v Verdict, &'v Action)> {
     let mut wanted: Vec<(&Verdict, &Action)> = verdicts
@@ -79,6 +85,7 @@ pub fn in_order<'v>(held: &HeldBack, verdicts: &'v [Verdict]) -> Vec<(&'v Verdic
             Action::TakeSnapshot(take) => {
                 (1, held || verdict.failed_snapshots > 0, take.exposed_since, "", uid)
             }
+            Action::Mark(mark) => (2, held, Timestamp::MIN, mark.name.as_str(), uid),
         }
     });
     wanted
@@ -95,6 +102,7 @@ pub fn admit(
     held: &HeldBack,
     verdicts: &[Verdict],
 ) -> Admission {
+    let mass = mass_deletions(now, verdicts);
     let mut rate = Rate::default();
     let mut load: BTreeMap<Option<&str>, Load> = BTreeMap::new();
     for verdict in verdicts {
@@ -117,7 +125,8 @@ pub fn admit(
         let kind = action.kind();
         let key = (verdict.volume.uid.clone(), kind);
         let mut wait = |reason| waiting.push(Waiting { volume: verdict.volume.uid.clone(), kind, reason });
-        if let (ActionKind::Prune, Some(suspension)) = (kind, suspended.first()) {
+        let rests_on_absence = kind == ActionKind::Prune || is_first_step(action);
+        if let (true, Some(suspension)) = (rests_on_absence, suspended.first()) {
             wait(suspension.reason());
             continue;
         }
@@ -134,8 +143,13 @@ pub fn admit(
                 continue;
             }
         }
+        if is_of_mass(action) && verdict.policy.as_ref().is_some_and(|policy| mass.contains_key(policy)) {
+            wait(Reason::MassDeletion);
+            continue;
+        }
         let load = load.entry(verdict.driver.as_deref()).or_default();
         match action {
+            Action::Mark(_) => {}
             Action::Prune(_) if load.deletions < limits.deletions_in_flight => load.deletions += 1,
             Action::TakeSnapshot(_) if load.snapshots < limits.snapshots_in_flight => {
                 let Some(next) = pacer.take(now, rate) else {
@@ -156,7 +170,7 @@ pub fn admit(
         }
         actions.push(action.clone());
     }
-    Admission { actions, pacer, waiting, wake, per_minute: pacer.per_minute(rate) }
+    Admission { actions, pacer, waiting, wake, mass, per_minute: pacer.per_minute(rate) }
 }
 
 /// What one driver is busy with.

@@ -2,293 +2,313 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use crate::course::{Course, Tailored};
+use crate::gone::{gone_since, kept_for, leave, to_mark};
+use crate::history::{history_changes_at, lately_in_force, still_promised};
+use crate::obstacle::obstacle;
+use crate::protection::{overdue_at, protection, unprotected};
+use crate::sight::Sight;
+use crate::turn::{Turn, is_unchanged};
 use crate::{
-    Action, ActionKind, ClaimPhase, Fate, Governance, HeldBack, Judged, Keep, Policy, Protection, Prune,
-    Readiness, Reason, Setback, Slot, Slots, TakeSnapshot, Verdict, Volume, VolumeId, retain, snapshot_name,
+    Action, ActionKind, Fate, FormerUser, Governance, Judged, Keep, Mark, Note, Notice, Policy, Prune,
+    Readiness, Reason, RecoveryPoint, Rules, Safety, Setback, Slots, Spent, Surroundings, Verdict, Volume,
+    VolumeId, retain,
 };
 
-/// Judges one volume under the policy of its namespace, given what failed when it was last tried.
+/// Judges one volume under the policy of its namespace.
 #[must_use]
-pub fn decide(now: Timestamp, governance: &Governance, volume: &Volume, held: &HeldBack) -> Verdict {
-    let policy = match governance {
-        Governance::By(policy) => Some(policy),
-        _ => None,
-    };
-    let id = VolumeId {
-        namespace: volume.namespace.clone(),
-        claim: volume.claim.clone(),
-        uid: volume.uid.clone(),
-    };
-    let ready_timeout = policy.map_or(crate::FAILED_AFTER, |policy| policy.ready_timeout);
+pub fn decide(
+    now: Timestamp,
+    governance: &Governance,
+    volume: &Volume,
+    around: &Surroundings<'_>,
+) -> Verdict {
+    let tailored = Tailored::of(governance, volume, around.pressure);
+    let course = Course::of(&tailored, volume);
+    let in_force = course.policy();
+    let ready_timeout = in_force.map_or(crate::FAILED_AFTER, |policy| policy.ready_timeout);
     let readiness: Vec<Readiness> =
         volume.points.iter().map(|point| Readiness::of(point, now, ready_timeout)).collect();
-    let obstacle = obstacle(governance, volume);
-    let active = policy.filter(|_| obstacle.is_none());
-    let setbacks = setbacks(volume, held);
-
     let sight = Sight::of(now, volume, &readiness);
-    let turn = active.map(|policy| Turn::of(now, policy, volume, &readiness));
-    let mut wants = Vec::new();
-    let fates = match active {
-        Some(policy) => retain(now, &policy.retention, &volume.uid, &volume.points, &readiness),
-        None => vec![undecided(governance, volume); volume.points.len()],
+    let judgement = Judgement { now, volume, around, readiness: &readiness, sight: &sight, id: id(volume) };
+    let conclusion = match course {
+        Course::BackUp(policy) => judgement.back_up(policy, tailored.invalid.is_some()),
+        Course::LeftBehind(policy) => judgement.left_behind(policy),
+        Course::Gone(policy) => judgement.gone(policy),
+        Course::Nothing(reason, fate) => judgement.nothing(reason, &fate),
     };
-    for (point, fate) in volume.points.iter().zip(&fates) {
-        if let Fate::Prune { keeper, .. } = fate {
-            wants.push(Action::Prune(Prune {
-                volume: id.clone(),
-                name: point.name.clone(),
-                uid: point.uid.clone(),
-                version: point.version.clone(),
-                keeper: keeper.clone(),
-            }));
-        }
+    let Conclusion { fates, mut wants, protection, interval, unchanged, mut notices, wake } = conclusion;
+    if in_force.is_some() {
+        wants.extend(judgement.hidden_from_agenttier(&fates));
     }
-    if let (Some(policy), Some(turn)) = (active, turn)
-        && let Some(take) = due_snapshot(now, policy, volume, &id, &sight, turn)
-    {
-        wants.push(Action::TakeSnapshot(take));
-    }
-
+    notices.extend(tailored.invalid.map(|message| Notice { reason: Reason::OverrideInvalid, message }));
+    // Foreign points too: they are shown as well.
+    let judgements = volume.points.iter().zip(&readiness).flat_map(|(point, readiness)| {
+        [readiness.changes_at(point, ready_timeout), point.dates_change_at(now)].into_iter().flatten()
+    });
     Verdict {
         sandbox: user_of(volume),
         policy: governance.policy_name().map(str::to_owned),
         driver: volume.driver.clone(),
-        interval: active.map(|policy| policy.interval),
-        protection: match (active, obstacle) {
-            (Some(policy), _) => protection(now, policy, volume, &sight, &setbacks),
-            (None, reason) => unprotected(reason.unwrap_or(Reason::NoPolicy), &sight),
-        },
-        wake: wake(now, active.zip(turn), ready_timeout, volume, &readiness, &fates, &sight),
+        interval,
+        protection,
+        wake: wake.into_iter().chain(judgements).filter(|at| *at > now).min(),
         points: judged(now, volume, &readiness, fates),
         failed_snapshots: sight.failed_since_ready,
-        volume: id,
+        setbacks: setbacks(volume, around),
+        unchanged,
+        notices,
+        deletions_confirmed: match governance {
+            Governance::By(policy) => policy.deletions_confirmed,
+            _ => None,
+        },
+        volume: judgement.id,
         wants,
-        setbacks,
     }
+}
+
+/// One volume being judged.
+struct Judgement<'a> {
+    now: Timestamp,
+    volume: &'a Volume,
+    around: &'a Surroundings<'a>,
+    readiness: &'a [Readiness],
+    sight: &'a Sight,
+    id: VolumeId,
+}
+
+/// What is concluded, by the course that a volume is on.
+struct Conclusion {
+    /// In the order of the volume's points.
+    fates: Vec<Fate>,
+    wants: Vec<Action>,
+    protection: crate::Protection,
+    interval: Option<crate::Interval>,
+    unchanged: bool,
+    notices: Vec<Notice>,
+    /// The moments at which any of this may change although no object does.
+    wake: Vec<Timestamp>,
+}
+
+impl Judgement<'_> {
+    /// Of a workspace in use. With an override that makes no sense nothing is pruned: it may have asked for more.
+    fn back_up(&self, policy: &Policy, holds_pruning: bool) -> Conclusion {
+        let Self { now, volume, sight, readiness, .. } = *self;
+        let lately = lately_in_force(now, &volume.uid, &volume.points);
+        let is_new = lately.iter().any(|lately| *lately != policy.retention);
+        let rules = Rules { retention: policy.retention, lately, adopt_agenttier: policy.adopt_agenttier };
+        let mut fates = retain(now, &rules, &volume.uid, &volume.points, readiness);
+        if holds_pruning {
+            for fate in fates.iter_mut().filter(|fate| matches!(fate, Fate::Prune { .. })) {
+                *fate = Fate::Keep(Keep::PruningHeld);
+            }
+        }
+        let turn = Turn::of(now, policy, volume, readiness);
+        let unchanged = is_unchanged(policy, volume, sight);
+        let (class, in_the_way) = obstacle(now, policy, volume, sight, self.around.classes);
+        let mut wants = self.prunes(&fates);
+        if in_the_way.is_none() && !unchanged && turn.is_due(now, volume, sight) {
+            wants.extend(
+                turn.order(&self.id, volume, sight, class.name, policy.retention).map(Action::TakeSnapshot),
+            );
+        }
+        let stands_back = in_the_way.as_ref().map(|notice| notice.reason);
+        let setbacks = setbacks(volume, self.around);
+        let mut wake = expiries(&fates);
+        wake.extend(self.promised(&fates).into_values().flatten());
+        wake.extend(turn.not_before);
+        wake.push(overdue_at(policy, volume, sight, stands_back));
+        if !unchanged {
+            wake.push(Slots::of(&volume.uid, policy.interval).next_start(now));
+        }
+        if is_new {
+            wake.extend(history_changes_at(now, &volume.uid, &volume.points));
+        }
+        Conclusion {
+            protection: protection(now, policy, volume, sight, unchanged, stands_back, &setbacks),
+            interval: (stands_back != Some(Reason::AgentTierLoop)).then_some(policy.interval),
+            fates,
+            wants,
+            unchanged,
+            notices: in_the_way.into_iter().chain(class.notice).collect(),
+            wake,
+        }
+    }
+
+    /// Of what a Sandbox left behind when it was switched to another volume: it is saved once more, and from then on
+    /// nothing of it is touched.
+    fn left_behind(&self, policy: &Policy) -> Conclusion {
+        let Self { now, volume, sight, readiness, .. } = *self;
+        let turn = Turn::of(now, policy, volume, readiness);
+        let (class, in_the_way) = obstacle(now, policy, volume, sight, self.around.classes);
+        let mut wants = Vec::new();
+        if in_the_way.is_none() && turn.is_due(now, volume, sight) {
+            wants.extend(
+                turn.order(&self.id, volume, sight, class.name, policy.retention).map(Action::TakeSnapshot),
+            );
+        }
+        let mut wake: Vec<Timestamp> = turn.not_before.into_iter().collect();
+        wake.push(Slots::of(&volume.uid, policy.interval).next_start(now));
+        Conclusion {
+            wants,
+            interval: (!sight.covered_after_switch).then_some(policy.interval),
+            wake,
+            notices: in_the_way.into_iter().chain([self.switched()]).collect(),
+            ..self.nothing(Reason::WorkspaceSwitched, &Fate::Keep(Keep::Frozen))
+        }
+    }
+
+    /// Of a volume that is gone together with its Sandbox: its time runs from when that was first noted.
+    fn gone(&self, policy: &Policy) -> Conclusion {
+        let Self { now, volume, readiness, .. } = *self;
+        let points = &volume.points;
+        let nothing = self.nothing(Reason::ClaimGone, &Fate::Keep(Keep::VolumeGone));
+        let Some(since) = gone_since(&volume.uid, points) else {
+            let mark = to_mark(&volume.uid, points, readiness);
+            let note = || Note::SandboxGone(former_user(volume));
+            return Conclusion {
+                wants: mark.map(|point| self.mark(point, note())).into_iter().collect(),
+                ..nothing
+            };
+        };
+        let lately = lately_in_force(now, &volume.uid, points);
+        let until = since.checked_add(kept_for(&policy.retention, &lately)).unwrap_or(Timestamp::MAX);
+        let fates = leave(now, until, &volume.uid, points, readiness);
+        let mut wake = expiries(&fates);
+        wake.extend(self.promised(&fates).into_values().flatten());
+        wake.extend(history_changes_at(now, &volume.uid, points));
+        Conclusion { wants: self.prunes(&fates), fates, wake, ..nothing }
+    }
+
+    /// Of a volume that nothing is done for.
+    fn nothing(&self, reason: Reason, fate: &Fate) -> Conclusion {
+        let switched = self.volume.switched_to.is_some().then(|| self.switched());
+        Conclusion {
+            fates: vec![fate.clone(); self.volume.points.len()],
+            wants: Vec::new(),
+            protection: unprotected(reason, self.sight),
+            interval: None,
+            unchanged: false,
+            notices: switched.into_iter().collect(),
+            wake: Vec::new(),
+        }
+    }
+
+    fn prunes(&self, fates: &[Fate]) -> Vec<Action> {
+        let promised = self.promised(fates);
+        let prunes = self.volume.points.iter().zip(fates).filter_map(|(point, fate)| {
+            let Fate::Prune { reason, keeper } = fate else { return None };
+            Some(Action::Prune(Prune {
+                volume: self.id.clone(),
+                name: point.name.clone(),
+                uid: point.uid.clone(),
+                version: point.version.clone(),
+                reason: *reason,
+                early: *reason == Spent::Adopted || promised.contains_key(point.name.as_str()),
+                safety: keeper.clone().map_or_else(|| Safety::Gone(former_user(self.volume)), Safety::Keeper),
+            }))
+        });
+        prunes.collect()
+    }
+
+    /// Those of the points that may go that were promised to stay for longer when they were taken.
+    fn promised(&self, fates: &[Fate]) -> BTreeMap<&str, Option<Timestamp>> {
+        if !fates.iter().any(|fate| matches!(fate, Fate::Prune { .. })) {
+            return BTreeMap::new();
+        }
+        let Self { now, volume, readiness, .. } = *self;
+        let goes = |name: &str| {
+            let mut points = volume.points.iter().zip(fates);
+            points.any(|(point, fate)| point.name == name && matches!(fate, Fate::Prune { .. }))
+        };
+        let mut promised = still_promised(now, &volume.uid, &volume.points, readiness);
+        promised.retain(|name, _| goes(name));
+        promised
+    }
+
+    fn mark(&self, point: &RecoveryPoint, note: Note) -> Action {
+        Action::Mark(Mark {
+            volume: self.id.clone(),
+            name: point.name.clone(),
+            uid: point.uid.clone(),
+            version: point.version.clone(),
+            note,
+        })
+    }
+
+    /// AgentTier's sweep goes by age and label alone: what must not go gives up the label.
+    fn hidden_from_agenttier(&self, fates: &[Fate]) -> Vec<Action> {
+        if !self.volume.agenttier_loop.sweeps() {
+            return Vec::new();
+        }
+        let must_stay = |fate: &Fate| {
+            matches!(
+                fate,
+                Fate::Keep(
+                    Keep::Newest
+                        | Keep::KeepLast
+                        | Keep::Pinned
+                        | Keep::ReadBy { .. }
+                        | Keep::Frozen
+                        | Keep::SandboxGone { .. }
+                        | Keep::VolumeGone
+                )
+            )
+        };
+        let shown = self.volume.points.iter().zip(fates).filter(|(point, fate)| {
+            let ours = point.is_ours_of(&self.volume.uid) && !point.terminating;
+            ours && point.looks_like_agenttiers && must_stay(fate)
+        });
+        shown.map(|(point, _)| self.mark(point, Note::HideFromAgentTier)).collect()
+    }
+
+    fn switched(&self) -> Notice {
+        let Volume { claim, sandbox, switched_to, .. } = self.volume;
+        let sandbox = sandbox.as_ref().map_or("its Sandbox", |sandbox| sandbox.name.as_str());
+        let now_on = switched_to.as_deref().unwrap_or("another volume");
+        Notice {
+            reason: Reason::WorkspaceSwitched,
+            message: format!(
+                "{sandbox} uses {now_on} now, most likely an empty volume of the warm pool; its work is on {claim}, \
+                 and every recovery point of that is kept"
+            ),
+        }
+    }
+}
+
+fn id(volume: &Volume) -> VolumeId {
+    VolumeId { namespace: volume.namespace.clone(), claim: volume.claim.clone(), uid: volume.uid.clone() }
 }
 
 /// The Sandbox that uses the volume, or did when the newest of our points that names one was taken.
 fn user_of(volume: &Volume) -> Option<String> {
-    let last = || {
-        let ours =
-            volume.points.iter().filter(|point| point.is_ours_of(&volume.uid) && point.sandbox.is_some());
-        ours.max_by_key(|point| point.created)?.sandbox.clone()
-    };
-    volume.sandbox.as_ref().map(|sandbox| sandbox.name.clone()).or_else(last)
+    volume.sandbox.as_ref().map(|sandbox| sandbox.name.clone()).or_else(|| former_user(volume).sandbox)
 }
 
-fn setbacks(volume: &Volume, held: &HeldBack) -> BTreeMap<ActionKind, Setback> {
-    let of = |kind| Some((kind, held.get(&(volume.uid.clone(), kind))?.clone()));
-    [ActionKind::Prune, ActionKind::TakeSnapshot, ActionKind::Record].into_iter().filter_map(of).collect()
-}
-
-/// What becomes of every point where nothing is done. Absence, of a policy or a claim, is no reason to delete.
-fn undecided(governance: &Governance, volume: &Volume) -> Fate {
-    match (volume.phase, governance) {
-        (ClaimPhase::Gone, _) => Fate::Keep(Keep::VolumeGone),
-        (ClaimPhase::Abandoned, _) => Fate::Keep(Keep::VolumeAbandoned),
-        (_, Governance::Unknown) => Fate::Unknown,
-        _ => Fate::Keep(Keep::PruningHeld),
+/// Who used the volume when the newest of our points that names a Sandbox was taken.
+fn former_user(volume: &Volume) -> FormerUser {
+    let ours = volume.points.iter().filter(|point| point.is_ours_of(&volume.uid) && point.sandbox.is_some());
+    let last = ours.max_by_key(|point| (point.created, &point.name));
+    FormerUser {
+        sandbox: last.and_then(|point| point.sandbox.clone()),
+        sandbox_uid: last.and_then(|point| point.sandbox_uid.clone()),
     }
 }
 
-/// Why no snapshot of the volume can be taken at all.
-fn obstacle(governance: &Governance, volume: &Volume) -> Option<Reason> {
-    match volume.phase {
-        ClaimPhase::Gone => return Some(Reason::ClaimGone),
-        ClaimPhase::Abandoned => return Some(Reason::ClaimAbandoned),
-        _ => {}
-    }
-    match governance {
-        Governance::Nobody => return Some(Reason::NoPolicy),
-        Governance::Unknown => return Some(Reason::PolicyUnknown),
-        Governance::Held { reason, .. } => return Some(*reason),
-        Governance::By(_) => {}
-    }
-    match () {
-        () if volume.terminating => Some(Reason::ClaimTerminating),
-        () if volume.phase == ClaimPhase::Pending => Some(Reason::ClaimPending),
-        () if volume.phase == ClaimPhase::Lost => Some(Reason::ClaimLost),
-        () if volume.driver.is_none() => Some(Reason::NotCsi),
-        () => None,
-    }
+fn setbacks(volume: &Volume, around: &Surroundings<'_>) -> BTreeMap<ActionKind, Setback> {
+    let of = |kind| Some((kind, around.held.get(&(volume.uid.clone(), kind))?.clone()));
+    ActionKind::ALL.into_iter().filter_map(of).collect()
 }
 
-/// What the volume's own points say.
-struct Sight {
-    /// When the data of the newest Ready point is from.
-    newest_ready: Option<Timestamp>,
-    /// The most recent moment that a good or in-flight point covers.
-    covered: Option<Timestamp>,
-    /// The worst of what is under way.
-    in_flight: Option<Readiness>,
-    /// The last point that we tried failed.
-    failed: bool,
-    /// Points that failed and were made after the newest Ready one.
-    failed_since_ready: usize,
-}
-
-impl Sight {
-    fn of(now: Timestamp, volume: &Volume, readiness: &[Readiness]) -> Self {
-        let ours = || {
-            let points = volume.points.iter().zip(readiness);
-            points.filter(|(point, _)| point.is_ours_of(&volume.uid) && !point.terminating)
-        };
-        let newest_ready = ours()
-            .filter(|(_, readiness)| **readiness == Readiness::Ready)
-            .map(|(point, _)| point.taken_at(now))
-            .max();
-        let covered = ours()
-            .filter(|(_, readiness)| **readiness != Readiness::Failed)
-            .map(|(point, _)| point.covers(now))
-            .max();
-        let mut in_flight = None;
-        for (_, readiness) in ours().filter(|(_, readiness)| readiness.is_in_flight()) {
-            in_flight = if *readiness == Readiness::Slow {
-                Some(Readiness::Slow)
-            } else {
-                in_flight.or(Some(*readiness))
-            };
-        }
-        let failed = ours()
-            .max_by_key(|(point, _)| point.created)
-            .is_some_and(|(_, readiness)| *readiness == Readiness::Failed);
-        let created_of = |wanted: Readiness| {
-            let points = ours().filter(move |(_, readiness)| **readiness == wanted);
-            points.map(|(point, _)| point.created)
-        };
-        let last_good = created_of(Readiness::Ready).max();
-        let failed_since_ready = created_of(Readiness::Failed)
-            .filter(|created| last_good.is_none_or(|good| *created > good))
-            .count();
-        Self { newest_ready, covered, in_flight, failed, failed_since_ready }
-    }
-}
-
-/// The slot that it is, and when it may be tried in.
-#[derive(Clone, Copy)]
-struct Turn {
-    slot: Slot,
-    /// Attempts in this slot failed: until then no further one is made. `None` before the first.
-    not_before: Option<Timestamp>,
-}
-
-impl Turn {
-    /// After a failed attempt the next one is made when the first was given up; then the pauses double. A failure
-    /// that lasts would otherwise pile up snapshots; the next slot begins anew.
-    fn of(now: Timestamp, policy: &Policy, volume: &Volume, readiness: &[Readiness]) -> Self {
-        let slot = Slots::of(&volume.uid, policy.interval).at(now);
-        let points = volume.points.iter().zip(readiness);
-        let failed: Vec<Timestamp> = points
-            .filter(|(point, readiness)| {
-                **readiness == Readiness::Failed
-                    && point.is_ours_of(&volume.uid)
-                    && !point.terminating
-                    && point.covers(now) >= slot.start()
-            })
-            .map(|(point, _)| point.created)
-            .collect();
-        let not_before = failed.iter().max().map(|last| {
-            let doublings = u32::try_from(failed.len() - 1).unwrap_or(u32::MAX).min(16);
-            let pause = policy.ready_timeout.saturating_mul(1 << doublings).min(crate::FAILED_AFTER);
-            last.checked_add(pause).unwrap_or(Timestamp::MAX)
-        });
-        Self { slot, not_before }
-    }
-}
-
-/// The snapshot that is due now, if one is: the current slot is not covered, nothing is under way, and no attempt has
-/// failed just before.
-fn due_snapshot(
-    now: Timestamp,
-    policy: &Policy,
-    volume: &Volume,
-    id: &VolumeId,
-    sight: &Sight,
-    turn: Turn,
-) -> Option<TakeSnapshot> {
-    let slot = turn.slot;
-    if sight.in_flight.is_some()
-        || sight.covered.is_some_and(|covered| covered >= slot.start())
-        || turn.not_before.is_some_and(|at| now < at)
-    {
-        return None;
-    }
-    let name = (0..=u32::MAX)
-        .map(|attempt| snapshot_name(&volume.claim, slot, attempt))
-        .find(|name| !volume.taken_names.contains(name))?;
-    Some(TakeSnapshot {
-        volume: id.clone(),
-        name,
-        slot,
-        class: policy.class.clone(),
-        sandbox: volume.sandbox.clone(),
-        exposed_since: sight.newest_ready.unwrap_or(volume.created),
-    })
-}
-
-fn unprotected(reason: Reason, sight: &Sight) -> Protection {
-    let newest = sight.newest_ready;
-    match reason {
-        Reason::ClaimGone | Reason::ClaimAbandoned => Protection::Retired { newest, reason },
-        Reason::PolicyUnknown => Protection::Unknown { newest, reason },
-        _ => Protection::Unprotected { reason },
-    }
-}
-
-fn protection(
-    now: Timestamp,
-    policy: &Policy,
-    volume: &Volume,
-    sight: &Sight,
-    setbacks: &BTreeMap<ActionKind, Setback>,
-) -> Protection {
-    let objective = policy.objective();
-    let since = sight.newest_ready.unwrap_or(volume.created);
-    let by = since.checked_add(objective).unwrap_or(Timestamp::MAX);
-    let reason = match (sight.in_flight, setbacks.get(&ActionKind::TakeSnapshot)) {
-        (Some(Readiness::Slow), _) => Reason::SnapshotSlow,
-        (Some(_), _) => Reason::SnapshotInFlight,
-        // What keeps the next one from being made comes after what befell the last one.
-        (None, Some(setback)) => setback.reason,
-        (None, None) if sight.failed => Reason::SnapshotFailed,
-        (None, None) => Reason::WaitingForTurn,
-    };
-    match sight.newest_ready {
-        Some(newest) if now < by => Protection::Protected { newest },
-        None if now < by => Protection::Awaited { by, reason },
-        newest => Protection::Overdue { newest, reason },
-    }
-}
-
-/// The next moment at which this verdict may differ although no object changed; before it, none does.
-fn wake(
-    now: Timestamp,
-    active: Option<(&Policy, Turn)>,
-    ready_timeout: SignedDuration,
-    volume: &Volume,
-    readiness: &[Readiness],
-    fates: &[Fate],
-    sight: &Sight,
-) -> Option<Timestamp> {
-    let turns = active.into_iter().flat_map(|(policy, turn)| {
-        let since = sight.newest_ready.unwrap_or(volume.created);
-        let overdue = since.checked_add(policy.objective()).ok();
-        let next_slot = Slots::of(&volume.uid, policy.interval).next_start(now);
-        [Some(next_slot), overdue, turn.not_before].into_iter().flatten()
-    });
-    // Foreign points too: they are shown as well.
-    let judgements = volume.points.iter().zip(readiness).flat_map(|(point, readiness)| {
-        [readiness.changes_at(point, ready_timeout), point.dates_change_at(now)].into_iter().flatten()
-    });
+/// When points change their fate by time alone.
+fn expiries(fates: &[Fate]) -> Vec<Timestamp> {
     let expiries = fates.iter().filter_map(|fate| match fate {
-        Fate::Keep(Keep::Young { until }) => Some(*until),
+        Fate::Keep(keep) => keep.until(),
         _ => None,
     });
-    turns.chain(judgements).chain(expiries).filter(|at| *at > now).min()
+    expiries.collect()
 }
 
 fn judged(now: Timestamp, volume: &Volume, readiness: &[Readiness], fates: Vec<Fate>) -> Vec<Judged> {

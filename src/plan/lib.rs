@@ -13,42 +13,70 @@
 //! - [`restore::next_step`] says what a restore has to do next, from what exists.
 
 mod admission;
+mod class;
+mod course;
 mod decide;
+mod fate;
+mod gone;
 mod hash;
+mod history;
 mod lease;
 pub mod marks;
+mod mass;
 mod name;
+mod obstacle;
+mod overrides;
 mod ownership;
 mod pacing;
+mod period;
 mod policy;
+mod pressure;
+mod protection;
 mod readiness;
 mod reason;
 mod record;
 pub mod restore;
+mod retain;
 mod retention;
 mod setback;
+mod sight;
 mod slot;
+mod surroundings;
 mod suspension;
+mod thinning;
+mod turn;
 mod verdict;
 mod volume;
 pub mod workspace;
 
 pub use admission::{Admission, Limits, Waiting, admit, in_order};
+pub use class::SnapshotClass;
 pub use decide::decide;
+pub use fate::{Fate, Keep, Spent};
+pub use history::SHORTENING_DELAY;
 pub use lease::{LeaseStep, LeaseTimes, Record, Seen, Uptime, lease_step};
+pub use mass::{MassDeletion, mass_deletions};
 pub use name::{LONGEST_NAME, claim_label, snapshot_name};
+pub use overrides::Overrides;
 pub use ownership::{Foreign, Ownership, ownership};
 pub use pacing::{Pacer, Rate};
-pub use policy::{Governance, Interval, IntervalError, Policy, Retention, SHORTEST_INTERVAL};
+pub use period::read_period;
+pub use policy::{Bounds, Governance, Interval, IntervalError, Policy, SHORTEST_INTERVAL};
+pub use pressure::Pressure;
 pub use readiness::{FAILED_AFTER, Readiness};
 pub use reason::Reason;
 pub use record::{
     COLLECTED_AFTER, Collection, Contents, Digest, LARGEST_RECORD, LONGEST_LINEAGE, Portion, RecordKey,
     RecordSight, TemplateSight, collection, is_our_record,
 };
-pub use retention::{Fate, Keep, Spent, retain};
+pub use retain::{Rules, retain};
+pub use retention::{Retention, RetentionError, Thinning};
 pub use setback::{ActionKind, HeldBack, Setback};
 pub use slot::{Slot, Slots};
+pub use surroundings::Surroundings;
 pub use suspension::{MOST_SKEW, Signals, Suspension, suspensions};
-pub use verdict::{Action, Judged, Keeper, Protection, Prune, TakeSnapshot, Verdict, VolumeId};
-pub use volume::{ClaimPhase, RecoveryPoint, SandboxRef, Volume, VolumeUid};
+pub use verdict::{
+    Action, FormerUser, Judged, Keeper, Mark, Note, Notice, Protection, Prune, Safety, TakeSnapshot, Verdict,
+    VolumeId,
+};
+pub use volume::{AgentTierLoop, ClaimPhase, RecoveryPoint, SandboxRef, Volume, VolumeUid};

@@ -43,6 +43,14 @@ pub const SANDBOX_UID: &str = "backup.agenttier.io/sandbox-uid";
 pub const RECORD: &str = "backup.agenttier.io/record";
 /// Phase of that Sandbox at that moment.
 pub const SANDBOX_PHASE: &str = "backup.agenttier.io/sandbox-phase";
+/// The retention that was in force when a recovery point was taken.
+pub const RETENTION: &str = "backup.agenttier.io/retention";
+/// On a recovery point that was taken at rest: when its Sandbox had last been active (RFC 3339).
+pub const AT_REST_SINCE: &str = "backup.agenttier.io/at-rest-since";
+/// On a recovery point of a volume that its Sandbox had been switched away from, value `true`.
+pub const AFTER_SWITCH: &str = "backup.agenttier.io/after-switch";
+/// On a recovery point whose Sandbox is gone: when that was found (RFC 3339).
+pub const GONE_SINCE: &str = "backup.agenttier.io/gone-since";
 /// A recovery point with this annotation, whatever its value, is never deleted.
 pub const PINNED: &str = "backup.agenttier.io/pinned";
 /// On what a restore made: the VolumeSnapshot that it was made from.
@@ -55,3 +63,15 @@ pub const RESTORED_DATA_OF: &str = "backup.agenttier.io/restored-data-of";
 pub const RESTORED_SANDBOX: &str = "backup.agenttier.io/restored-sandbox";
 /// On what a restore made: UID of that Sandbox.
 pub const RESTORED_SANDBOX_UID: &str = "backup.agenttier.io/restored-sandbox-uid";
+
+/// On a Sandbox: `false` takes its workspace out of backup.
+pub const OVERRIDE_ENABLED: &str = "backup.agenttier.io/enabled";
+/// On a Sandbox: the time between two recovery points, such as `1h`.
+pub const OVERRIDE_INTERVAL: &str = "backup.agenttier.io/interval";
+/// On a Sandbox: how long recovery points are kept, such as `30d`. On a recovery point it is [`RETENTION`].
+pub const OVERRIDE_RETENTION: &str = "backup.agenttier.io/retention";
+/// On a Sandbox: so many of the newest recovery points stay.
+pub const OVERRIDE_KEEP_LAST: &str = "backup.agenttier.io/keep-last";
+
+/// On a BackupPolicy: when somebody confirmed that a mass deletion is meant (RFC 3339). It holds for 24 h.
+pub const DELETIONS_CONFIRMED: &str = "backup.agenttier.io/deletions-confirmed";

@@ -1,9 +1,11 @@
 //! The rules that a namespace's volumes follow.
 
-use jiff::SignedDuration;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::Reason;
+use crate::{Reason, Retention};
 
 /// The shortest interval between two recovery points of a volume. Real storage wants minutes; this bound
 /// only keeps a slip of the pen from hammering it.
@@ -51,17 +53,6 @@ impl Interval {
     }
 }
 
-/// How long recovery points are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Retention {
-    /// A Ready point older than this may go.
-    pub max_age: SignedDuration,
-    /// So many of the newest Ready points stay whatever their age. Zero counts as one: the newest Ready
-    /// point of a volume never goes.
-    pub keep_last: u32,
-}
-
 /// Which policy a namespace follows, and whether it is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Governance {
@@ -105,8 +96,36 @@ pub struct Policy {
     pub ready_timeout: SignedDuration,
     /// What is kept.
     pub retention: Retention,
-    /// VolumeSnapshotClass to name; `None` leaves the choice to the snapshot controller.
+    /// VolumeSnapshotClass of drivers that `classes` does not name; `None` takes each driver's default.
     pub class: Option<String>,
+    /// VolumeSnapshotClass by CSI driver.
+    pub classes: BTreeMap<String, String>,
+    /// A volume whose Sandbox has not run since a snapshot was taken at rest needs no other.
+    pub skip_unchanged: bool,
+    /// AgentTier's own scheduled snapshots are pruned too, by age.
+    pub adopt_agenttier: bool,
+    /// What a Sandbox's own annotations may ask for.
+    pub bounds: Bounds,
+    /// When somebody confirmed that a mass deletion is meant.
+    pub deletions_confirmed: Option<Timestamp>,
+}
+
+/// How far the annotations of a Sandbox may deviate from its policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// No shorter interval.
+    pub min_interval: SignedDuration,
+    /// No longer retention.
+    pub max_retention: SignedDuration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            min_interval: SignedDuration::from_mins(15),
+            max_retention: SignedDuration::from_hours(90 * 24),
+        }
+    }
 }
 
 impl Policy {

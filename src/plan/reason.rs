@@ -14,6 +14,10 @@ pub enum Reason {
     NoPolicy,
     /// Whoever asks may not read the policies, namespaces or volumes that decide it.
     PolicyUnknown,
+    /// An annotation of its Sandbox takes it out of backup.
+    OptedOut,
+    /// An annotation of its Sandbox makes no sense, or asks for more than its policy allows.
+    OverrideInvalid,
     /// Its policy is suspended.
     PolicySuspended,
     /// Its policy has snapshots turned off.
@@ -30,8 +34,28 @@ pub enum Reason {
     ClaimGone,
     /// The claim is there, but no Sandbox's workspace any more.
     ClaimAbandoned,
+    /// Its Sandbox was switched to another volume, most likely an empty one of the warm pool.
+    WorkspaceSwitched,
     /// The volume has no CSI driver, so it cannot be snapshotted.
     NotCsi,
+    /// There is no VolumeSnapshotClass of the name that the policy gives.
+    UnknownClass,
+    /// The VolumeSnapshotClass that the policy gives is another driver's.
+    ClassOfOtherDriver,
+    /// The volume's driver has no VolumeSnapshotClass that is its default.
+    NoDefaultClass,
+    /// The volume's driver has more than one default VolumeSnapshotClass.
+    TwoDefaultClasses,
+    /// Its VolumeSnapshotClass has deletionPolicy Retain: pruning would orphan the storage's snapshots.
+    ClassRetains,
+    /// AgentTier's own backup loop takes snapshots of it; two loops would fight.
+    AgentTierLoop,
+    /// The cluster holds nearly as many snapshots as are allowed: points are thinned out.
+    NearLimit,
+    /// The cluster holds as many snapshots as are allowed: intervals are doubled.
+    AtLimit,
+    /// More would be deleted at once than anybody can have meant without saying so.
+    MassDeletion,
     /// A snapshot is under way.
     SnapshotInFlight,
     /// A snapshot is not ready after readyTimeout.
@@ -104,6 +128,7 @@ impl Reason {
                 | Self::KeeperUnfit
                 | Self::ClockUnknown
                 | Self::CacheStale
+                | Self::OptedOut
         )
     }
 }

@@ -1,179 +1,149 @@
-//! Retention: which recovery points stay, which may go, and why.
+//! How long recovery points are kept, as a value that can be written down and read back.
 
-use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use serde::Serialize;
 
-use crate::{Foreign, Keeper, Ownership, Readiness, RecoveryPoint, Retention, VolumeUid};
-
-/// What becomes of a recovery point.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "fate")]
-pub enum Fate {
-    /// It stays.
-    Keep(Keep),
-    /// It may go; `keeper` is the newer point that makes that safe.
-    Prune {
-        /// Why it is of no more use.
-        reason: Spent,
-        /// A newer Ready point of the same volume that stays.
-        keeper: Keeper,
-    },
-    /// Whoever asks cannot see what would tell.
-    Unknown,
+/// How long recovery points of a volume are kept. Only Ready ones count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// A Ready point older than this may go.
+    pub max_age: SignedDuration,
+    /// So many of the newest Ready points stay whatever their age. Zero counts as one: the newest Ready
+    /// point of a volume never goes.
+    pub keep_last: u32,
+    /// No more than so many Ready points of a volume are kept; `None` sets no limit.
+    pub max_count: Option<u32>,
+    /// From which age on points are thinned out.
+    pub thin: Thinning,
 }
 
-/// Why a recovery point is of no more use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Spent {
-    /// It is older than `maxAge`, and not among the newest `keepLast`.
-    PastRetention,
-    /// It failed, and a newer one is Ready.
-    Failed,
+/// From which age on only the newest point of each day, week or month stays. Days begin at midnight UTC, weeks on
+/// Monday.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+pub struct Thinning {
+    /// Older points: one a day.
+    pub daily: Option<SignedDuration>,
+    /// Older points: one a week.
+    pub weekly: Option<SignedDuration>,
+    /// Older points: one a month.
+    pub monthly: Option<SignedDuration>,
 }
 
-/// Why a recovery point stays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason")]
-pub enum Keep {
-    /// It is the newest Ready one of its volume.
-    Newest,
-    /// It is among the newest `keepLast`.
-    KeepLast,
-    /// It is younger than `maxAge`.
-    Young {
-        /// When it will be older.
-        until: Timestamp,
-    },
-    /// Somebody pinned it.
-    Pinned,
-    /// Something reads from it.
-    ReadBy {
-        /// What does.
-        readers: BTreeSet<String>,
-    },
-    /// It is not Ready: it is not counted, and goes only once it has failed and a newer one is Ready.
-    NotReady,
-    /// It holds another volume: that of an earlier sandbox with the same name.
-    OtherVolume,
-    /// AgentTier made it.
-    AgentTiers,
-    /// Somebody else made it.
-    Foreign {
-        /// What tells.
-        mark: Foreign,
-    },
-    /// It is being deleted already.
-    Leaving,
-    /// Nothing of its volume is pruned now.
-    PruningHeld,
-    /// Its volume's claim is gone.
-    VolumeGone,
-    /// Its volume is no Sandbox's workspace any more.
-    VolumeAbandoned,
+impl Retention {
+    /// For so long, and otherwise the newest alone.
+    #[must_use]
+    pub fn for_at_least(max_age: SignedDuration) -> Self {
+        Self { max_age, keep_last: 1, max_count: None, thin: Thinning::default() }
+    }
 }
 
-impl fmt::Display for Keep {
+/// Seconds and counts by name, such as `maxAge=1209600s keepLast=1 daily=172800s`; what is not set is left out.
+impl fmt::Display for Retention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Newest => f.write_str("newest ready"),
-            Self::KeepLast => f.write_str("keepLast"),
-            Self::Young { .. } => f.write_str("younger than maxAge"),
-            Self::Pinned => f.write_str("pinned"),
-            Self::ReadBy { readers } => {
-                write!(f, "read by {}", readers.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
-            }
-            Self::NotReady => f.write_str("not ready"),
-            Self::OtherVolume => f.write_str("of an earlier volume"),
-            Self::AgentTiers => f.write_str("made by AgentTier"),
-            Self::Foreign { mark } => write!(f, "not ours ({mark:?})"),
-            Self::Leaving => f.write_str("being deleted"),
-            Self::PruningHeld => f.write_str("pruning held"),
-            Self::VolumeGone => f.write_str("its volume is gone"),
-            Self::VolumeAbandoned => f.write_str("its volume is no workspace any more"),
+        write!(f, "maxAge={}s keepLast={}", self.max_age.as_secs(), self.keep_last)?;
+        if let Some(count) = self.max_count {
+            write!(f, " maxCount={count}")?;
         }
-    }
-}
-
-impl fmt::Display for Fate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Keep(why) => write!(f, "keep: {why}"),
-            Self::Prune { reason, keeper } => write!(f, "prune: {reason}; {} is newer", keeper.name),
-            Self::Unknown => f.write_str("unknown"),
-        }
-    }
-}
-
-impl fmt::Display for Spent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PastRetention => "past retention",
-            Self::Failed => "failed",
-        })
-    }
-}
-
-/// Decides over all points of a claim; the answer has their order.
-///
-/// `readiness` has the points' order too. Only Ready points of this very volume that nobody deletes count:
-/// the newest `keepLast` (at least one, by when they were ordered) stay, and of the others those whose data
-/// is younger than `maxAge`, pinned or read. One that failed goes as soon as a newer one is Ready: should it get
-/// ready after all, it would not be the newest.
-#[must_use]
-pub fn retain(
-    now: Timestamp,
-    retention: &Retention,
-    volume: &VolumeUid,
-    points: &[RecoveryPoint],
-    readiness: &[Readiness],
-) -> Vec<Fate> {
-    let mut counted: Vec<usize> = (0..points.len())
-        .filter(|&i| {
-            points[i].is_ours_of(volume) && readiness[i] == Readiness::Ready && !points[i].terminating
-        })
-        .collect();
-    // Newest first by the API server's clock: the storage's may tell any time, and would then decide which is the
-    // last good copy. The name settles a tie, so that two passes agree.
-    counted.sort_by(|&a, &b| (points[b].created, &points[b].name).cmp(&(points[a].created, &points[a].name)));
-    let newest = counted.first().map(|&i| &points[i]);
-    let keeper = newest.map(|point| Keeper { name: point.name.clone(), uid: point.uid.clone() });
-    let is_older = |point: &RecoveryPoint| {
-        newest.is_some_and(|newest| (point.created, &point.name) < (newest.created, &newest.name))
-    };
-
-    let fate = |i: usize| {
-        let point = &points[i];
-        let rank = counted.iter().position(|&counted| counted == i);
-        let keep = match (&point.ownership, rank, &keeper) {
-            (Ownership::Foreign(mark), ..) => Keep::Foreign { mark: *mark },
-            (Ownership::AgentTier, ..) => Keep::AgentTiers,
-            (Ownership::Ours { volume: held }, ..) if held != volume => Keep::OtherVolume,
-            _ if point.terminating => Keep::Leaving,
-            (_, None, Some(keeper))
-                if readiness[i] == Readiness::Failed
-                    && is_older(point)
-                    && !point.pinned
-                    && point.readers.is_empty() =>
-            {
-                return Fate::Prune { reason: Spent::Failed, keeper: keeper.clone() };
+        let thin = [("daily", self.thin.daily), ("weekly", self.thin.weekly), ("monthly", self.thin.monthly)];
+        for (name, age) in thin {
+            if let Some(age) = age {
+                write!(f, " {name}={}s", age.as_secs())?;
             }
-            (_, None, _) | (.., None) => Keep::NotReady,
-            (_, Some(0), _) => Keep::Newest,
-            (_, Some(rank), _) if rank < retention.keep_last as usize => Keep::KeepLast,
-            _ if point.pinned => Keep::Pinned,
-            _ if !point.readers.is_empty() => Keep::ReadBy { readers: point.readers.clone() },
-            (.., Some(keeper)) => match point.taken_at(now).checked_add(retention.max_age) {
-                Ok(until) if until <= now => {
-                    return Fate::Prune { reason: Spent::PastRetention, keeper: keeper.clone() };
-                }
-                Ok(until) => Keep::Young { until },
-                Err(_) => Keep::Young { until: Timestamp::MAX },
-            },
+        }
+        Ok(())
+    }
+}
+
+/// Not a retention as this program writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionError;
+
+impl fmt::Display for RetentionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a retention is written as maxAge=1209600s keepLast=1")
+    }
+}
+
+impl std::error::Error for RetentionError {}
+
+impl FromStr for Retention {
+    type Err = RetentionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let seconds = |value: &str| {
+            let seconds: i64 = value.strip_suffix('s')?.parse().ok()?;
+            (seconds >= 0).then(|| SignedDuration::from_secs(seconds))
         };
-        Fate::Keep(keep)
-    };
-    (0..points.len()).map(fate).collect()
+        let (mut max_age, mut keep_last, mut max_count) = (None, None, None);
+        let mut thin = Thinning::default();
+        for word in text.split(' ') {
+            let (name, value) = word.split_once('=').ok_or(RetentionError)?;
+            let understood = match name {
+                "maxAge" => set(&mut max_age, seconds(value)),
+                "keepLast" => set(&mut keep_last, value.parse().ok()),
+                "maxCount" => set(&mut max_count, value.parse().ok()),
+                "daily" => set(&mut thin.daily, seconds(value)),
+                "weekly" => set(&mut thin.weekly, seconds(value)),
+                "monthly" => set(&mut thin.monthly, seconds(value)),
+                // A later release may keep by more than this one knows.
+                _ => true,
+            };
+            if !understood {
+                return Err(RetentionError);
+            }
+        }
+        match (max_age, keep_last) {
+            (Some(max_age), Some(keep_last)) => Ok(Self { max_age, keep_last, max_count, thin }),
+            _ => Err(RetentionError),
+        }
+    }
+}
+
+fn set<T>(place: &mut Option<T>, value: Option<T>) -> bool {
+    *place = value;
+    place.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        let plain = "maxAge=1209600s keepLast=1";
+        let read: Retention = plain.parse().expect("what is written");
+        assert_eq!(read, Retention::for_at_least(SignedDuration::from_hours(14 * 24)));
+        let full = "maxAge=86400s keepLast=3 maxCount=40 daily=7200s weekly=14400s monthly=28800s";
+        assert_eq!(full.parse::<Retention>().expect("what is written").to_string(), full);
+        assert_eq!("maxAge=86400s keepLast=3 hourly=9".parse::<Retention>().map(|r| r.keep_last), Ok(3));
+        for bad in ["", "14d", "maxAge=14d keepLast=1", "maxAge=9s", "keepLast=1", "maxAge=-1s keepLast=1"] {
+            assert_eq!(bad.parse::<Retention>(), Err(RetentionError), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_one_survives_being_written(
+            max_age in 0_i64..1_000_000_000,
+            keep_last: u32,
+            max_count: Option<u32>,
+            daily in prop::option::of(0_i64..1_000_000_000),
+            weekly in prop::option::of(0_i64..1_000_000_000),
+            monthly in prop::option::of(0_i64..1_000_000_000),
+        ) {
+            let thin = Thinning {
+                daily: daily.map(SignedDuration::from_secs),
+                weekly: weekly.map(SignedDuration::from_secs),
+                monthly: monthly.map(SignedDuration::from_secs),
+            };
+            let retention = Retention { max_age: SignedDuration::from_secs(max_age), keep_last, max_count, thin };
+            prop_assert_eq!(retention.to_string().parse(), Ok(retention));
+        }
+    }
 }

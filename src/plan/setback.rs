@@ -17,6 +17,13 @@ pub enum ActionKind {
     TakeSnapshot,
     /// Recording the Sandbox that uses the volume.
     Record,
+    /// Noting something on a recovery point.
+    Mark,
+}
+
+impl ActionKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Prune, Self::TakeSnapshot, Self::Mark, Self::Record];
 }
 
 impl fmt::Display for ActionKind {
@@ -32,6 +39,7 @@ impl Action {
         match self {
             Self::Prune(_) => ActionKind::Prune,
             Self::TakeSnapshot(_) => ActionKind::TakeSnapshot,
+            Self::Mark(_) => ActionKind::Mark,
         }
     }
 }

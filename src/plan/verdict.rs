@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{ActionKind, Fate, Interval, Readiness, Reason, Setback, Slot, VolumeUid};
+use crate::{ActionKind, Fate, Interval, Readiness, Reason, Retention, Setback, Slot, Spent, VolumeUid};
 
 /// Which volume is spoken of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -47,6 +47,13 @@ pub struct Verdict {
     pub failed_snapshots: usize,
     /// What kept failing when it was last tried.
     pub setbacks: BTreeMap<ActionKind, Setback>,
+    /// No snapshot is due for as long as its Sandbox does not run: the newest Ready one was taken at rest.
+    pub unchanged: bool,
+    /// What somebody should know of it although it may be protected.
+    pub notices: Vec<Notice>,
+    /// When somebody confirmed, on its policy, that a mass deletion is meant.
+    #[serde(skip)]
+    pub deletions_confirmed: Option<Timestamp>,
     /// When this verdict changes by time alone.
     pub wake: Option<Timestamp>,
 }
@@ -70,9 +77,22 @@ impl Verdict {
             wants: vec![],
             failed_snapshots: 0,
             setbacks: BTreeMap::new(),
+            unchanged: false,
+            notices: vec![],
+            deletions_confirmed: None,
             wake: None,
         }
     }
+}
+
+/// Something to know of a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// What it is.
+    pub reason: Reason,
+    /// The same at length, for a person.
+    pub message: String,
 }
 
 /// A snapshot and what becomes of it.
@@ -201,6 +221,8 @@ pub enum Action {
     Prune(Prune),
     /// Take a snapshot.
     TakeSnapshot(TakeSnapshot),
+    /// Note something on a recovery point.
+    Mark(Mark),
 }
 
 /// An order to delete a recovery point.
@@ -215,8 +237,59 @@ pub struct Prune {
     pub uid: String,
     /// Its resourceVersion as planned with: a precondition of the delete.
     pub version: String,
-    /// The point that makes this safe; it is read live before the delete.
-    pub keeper: Keeper,
+    /// Why it is of no more use.
+    pub reason: Spent,
+    /// It goes sooner than was promised when it was taken: the retention that it carries would keep it.
+    pub early: bool,
+    /// What makes this safe; it is read live before the delete.
+    #[serde(flatten)]
+    pub safety: Safety,
+}
+
+/// What makes a delete safe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Safety {
+    /// A newer point of the same volume.
+    Keeper(Keeper),
+    /// The volume and its Sandbox are gone, and have been for as long as anything of them is kept.
+    Gone(FormerUser),
+}
+
+/// The Sandbox that used a volume that is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerUser {
+    /// Its name, where it is known.
+    pub sandbox: Option<String>,
+    /// Its UID, where it is known.
+    pub sandbox_uid: Option<String>,
+}
+
+/// An order to note something on a recovery point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mark {
+    /// The volume that it holds.
+    pub volume: VolumeId,
+    /// Name of the VolumeSnapshot.
+    pub name: String,
+    /// Its UID: a precondition.
+    pub uid: String,
+    /// Its resourceVersion as planned with: a precondition.
+    pub version: String,
+    /// What to note.
+    pub note: Note,
+}
+
+/// What is noted on a recovery point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Note {
+    /// From now on its Sandbox is gone. Before it is written, that is read live.
+    SandboxGone(FormerUser),
+    /// It gives up the label by which AgentTier's sweep would delete it.
+    HideFromAgentTier,
 }
 
 /// The recovery point that makes a delete safe.
@@ -243,6 +316,15 @@ pub struct TakeSnapshot {
     pub class: Option<String>,
     /// The Sandbox that uses the volume.
     pub sandbox: Option<crate::SandboxRef>,
+    /// The retention that is in force; the snapshot carries it.
+    pub retention: Retention,
+    /// If neither a pod nor an attachment is on the volume, the snapshot is one at rest: of a Sandbox that is Stopped
+    /// and was last active at that time.
+    pub at_rest_since: Option<Timestamp>,
+    /// The Sandbox was switched to another volume; this is what it left behind.
+    pub after_switch: bool,
+    /// It does not carry the label by which AgentTier's sweep would delete it.
+    pub hidden_from_agenttier: bool,
     /// Since when work on the volume is not in any Ready point.
     pub exposed_since: Timestamp,
 }
@@ -254,6 +336,7 @@ impl Action {
         match self {
             Self::Prune(prune) => &prune.volume,
             Self::TakeSnapshot(take) => &take.volume,
+            Self::Mark(mark) => &mark.volume,
         }
     }
 
@@ -263,6 +346,7 @@ impl Action {
         match self {
             Self::Prune(prune) => &prune.name,
             Self::TakeSnapshot(take) => &take.name,
+            Self::Mark(mark) => &mark.name,
         }
     }
 }

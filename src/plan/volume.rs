@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{FAILED_AFTER, Ownership};
+use crate::{FAILED_AFTER, Overrides, Ownership, Retention};
 
 /// UID of a PersistentVolumeClaim. A re-created sandbox has another one: it is another volume.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -48,18 +48,47 @@ pub enum ClaimPhase {
     Abandoned,
 }
 
+/// What AgentTier's own backup loop does with a volume. It works in one namespace, takes snapshots of every claim that is
+/// labelled `agenttier.io/managed=true`, and deletes by age whatever carries its label, ours too (AgentTier 0.8, its
+/// backup controller).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub enum AgentTierLoop {
+    /// It is not turned on, or works elsewhere.
+    #[default]
+    Off,
+    /// It takes none of this volume, but sweeps through its namespace.
+    Sweeps,
+    /// It takes snapshots of this volume, and sweeps.
+    Covers,
+}
+
+impl AgentTierLoop {
+    /// Whether what carries AgentTier's label is deleted by age.
+    #[must_use]
+    pub fn sweeps(self) -> bool {
+        self != Self::Off
+    }
+}
+
 /// The Sandbox that a volume belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SandboxRef {
     /// Its name, in the volume's namespace.
     pub name: String,
-    /// Its UID.
+    /// Its UID: one that is made again under its name is another one.
     pub uid: String,
     /// Its `status.phase`; empty before AgentTier's first word.
     pub phase: String,
+    /// Its `status.lastActivityTimestamp`. AgentTier sets it on entering Running alone: the same value, and Stopped,
+    /// at two times means that it did not run in between.
+    pub last_activity: Option<Timestamp>,
     /// The record of what it is now, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
+    /// What its annotations ask for.
+    #[serde(skip)]
+    pub overrides: Overrides,
 }
 
 /// One workspace volume with every VolumeSnapshot that was taken of its claim.
@@ -79,8 +108,17 @@ pub struct Volume {
     pub created: Timestamp,
     /// CSI driver of the bound volume; `None` while unbound or when it is not a CSI volume.
     pub driver: Option<String>,
-    /// The Sandbox that uses it, if one does.
+    /// Several nodes can write to it at once (ReadWriteMany).
+    pub shared: bool,
+    /// A VolumeAttachment is on it.
+    pub attached: bool,
+    /// What AgentTier's own backup loop does there.
+    pub agenttier_loop: AgentTierLoop,
+    /// The Sandbox that uses it, or that did and lives.
     pub sandbox: Option<SandboxRef>,
+    /// The claim that its Sandbox uses by now in place of this one. A warm pool can do that on a resume, and leaves
+    /// the work behind.
+    pub switched_to: Option<String>,
     /// Every VolumeSnapshot whose source is a claim of this name in this namespace, whoever made it; but of a
     /// volume whose claim is gone or abandoned, those that we made of it.
     pub points: Vec<RecoveryPoint>,
@@ -102,6 +140,21 @@ pub struct RecoveryPoint {
     pub ownership: Ownership,
     /// Name of the Sandbox that used the volume then, where it says so.
     pub sandbox: Option<String>,
+    /// UID of that Sandbox, where it says so.
+    pub sandbox_uid: Option<String>,
+    /// It was taken at rest: the Sandbox had last been active at that time, and neither a pod nor an attachment was on
+    /// the volume.
+    pub at_rest_since: Option<Timestamp>,
+    /// It was taken after the Sandbox had been switched to another volume.
+    pub after_switch: bool,
+    /// When the Sandbox was found gone, where it says so.
+    pub gone_since: Option<Timestamp>,
+    /// The retention that was in force when it was taken, where it says so.
+    pub retention: Option<Retention>,
+    /// Its class keeps the storage's snapshot when the object is deleted.
+    pub class_retains: bool,
+    /// It carries the label by which AgentTier's sweep would take it for one of its own.
+    pub looks_like_agenttiers: bool,
     /// Start of the slot that it was taken for, where it says so.
     pub slot: Option<Timestamp>,
     /// When the object was created, by the API server's clock.

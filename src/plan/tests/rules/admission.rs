@@ -16,7 +16,7 @@ const PLENTY: Limits = Limits { snapshots_in_flight: 1000, deletions_in_flight: 
 /// So many volumes need so much that the pace of these tests is not the limit: a start every 0.8 s and less,
 /// ten seconds' worth at once.
 fn brisk() -> Policy {
-    let retention = Retention { max_age: hours(24), keep_last: 1 };
+    let retention = Retention { keep_last: 1, ..Retention::for_at_least(hours(24)) };
     Policy { interval: every(seconds(10)), retention, ..policy() }
 }
 
@@ -41,6 +41,7 @@ fn list(admission: &Admission) -> Vec<String> {
     let line = |action: &Action| match action {
         Action::Prune(prune) => format!("prune {}", prune.name),
         Action::TakeSnapshot(take) => format!("take {}", take.volume.uid),
+        Action::Mark(mark) => format!("mark {}", mark.name),
     };
     admission.actions.iter().map(line).collect()
 }

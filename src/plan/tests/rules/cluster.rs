@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use agenttier_backup_plan::{
     Action, ActionKind, Admission, Foreign, Governance, HeldBack, Limits, Ownership, Pacer, Policy, Prune,
     Readiness, Reason, RecoveryPoint, Setback, Slots, TakeSnapshot, Verdict, Volume, VolumeUid, admit,
-    decide, snapshot_name,
+    snapshot_name,
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::world::{minutes, seconds, unready, volume};
+use crate::world::{decide, keeper, minutes, seconds, unready, volume};
 
 /// Numbers from a seed (SplitMix64).
 #[derive(Debug)]
@@ -231,6 +231,7 @@ impl Cluster {
         match action {
             Action::TakeSnapshot(take) => self.take(index, take),
             Action::Prune(prune) => self.delete(index, prune),
+            Action::Mark(mark) => panic!("nobody is gone, no loop of AgentTier's runs: {mark:?}"),
         }
     }
 
@@ -238,6 +239,7 @@ impl Cluster {
         let volume = &mut self.volumes[index];
         let mut point = unready(volume, &take.name, self.now);
         point.slot = Some(take.slot.start());
+        point.retention = Some(take.retention);
         point.uid = format!("{}@{}", take.name, self.now);
         let sick = self.faults && self.sick[index];
         point.error = (sick && self.dice.one_in(2)).then(|| "the storage is full".to_owned());
@@ -268,7 +270,7 @@ impl Cluster {
         let newest = volume.points.iter().filter(good).max_by_key(|point| point.created);
         let newest = newest.expect("a volume is not pruned without a good point").name.clone();
         assert_ne!(prune.name, newest, "the newest Ready point of {} would go", volume.claim);
-        assert_eq!(prune.keeper.name, newest);
+        assert_eq!(keeper(prune).name, newest);
         let local = self.now + self.controller.clock_error;
         let point = volume.points.iter_mut().find(|point| point.name == prune.name).unwrap();
         assert!(point.is_ours_of(&volume.uid) && point.uid == prune.uid && !point.terminating);

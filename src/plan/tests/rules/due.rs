@@ -1,13 +1,13 @@
 //! When a snapshot is due, and what it is called.
 
 use agenttier_backup_plan::{
-    FAILED_AFTER, Ownership, Policy, RecoveryPoint, SandboxRef, Slots, Volume, VolumeUid, snapshot_name,
+    FAILED_AFTER, Ownership, Policy, RecoveryPoint, Slots, Volume, VolumeUid, snapshot_name,
 };
 use jiff::Timestamp;
 
 use crate::world::{
-    NOW, every, hours, judge, minutes, policy, ready, seconds, slot_start, unready, volume, wanted_snapshot,
-    with,
+    NOW, every, hours, judge, minutes, policy, ready, sandbox, seconds, slot_start, unready, volume,
+    wanted_snapshot, with,
 };
 
 fn is_due(now: Timestamp, policy: &Policy, volume: &Volume) -> bool {
@@ -229,7 +229,7 @@ fn a_moment_far_ahead_covers_nothing_then_or_now() {
 #[test]
 fn the_order_carries_what_the_snapshot_is_to_say() {
     let mut volume = volume("s1");
-    let user = SandboxRef { name: "s1".into(), uid: "u1".into(), phase: "Running".into(), record: None };
+    let user = sandbox("s1", "Running");
     volume.sandbox = Some(user.clone());
     let policy = Policy { class: Some("fast".into()), ..policy() };
     let verdict = judge(NOW, &policy, &volume);

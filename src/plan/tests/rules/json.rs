@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use agenttier_backup_plan::{
-    ActionKind, Foreign, Governance, Keep, Keeper, Protection, Reason, SandboxRef, Spent, decide,
-};
+use agenttier_backup_plan::{ActionKind, Foreign, Governance, Keep, Keeper, Protection, Reason, Spent};
 use agenttier_backup_plan::{Fate, Policy};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::world::{NOW, failing, hours, policy, ready, slot_start, unready, volume, with};
+use crate::world::{NOW, decide, failing, hours, policy, ready, sandbox, slot_start, unready, volume, with};
 
 fn to_json(value: impl Serialize) -> Value {
     serde_json::to_value(value).unwrap()
@@ -18,8 +16,7 @@ fn to_json(value: impl Serialize) -> Value {
 #[test]
 fn a_verdict() {
     let mut volume = volume("s1");
-    volume.sandbox =
-        Some(SandboxRef { name: "s1".into(), uid: "u1".into(), phase: "Running".into(), record: None });
+    volume.sandbox = Some(sandbox("s1", "Running"));
     let mut failed = unready(&volume, "failed", NOW - hours(30));
     failed.error = Some("no such class".into());
     let points = [ready(&volume, "new", NOW - hours(20)), ready(&volume, "old", NOW - hours(400)), failed];
@@ -56,16 +53,26 @@ fn a_verdict() {
         "wants": [
             {
                 "action": "Prune", "volume": id, "name": "old", "uid": "uid-of-old", "version": "7",
+                "reason": "PastRetention", "early": false,
                 "keeper": { "name": "new", "uid": "uid-of-new" },
             },
             {
                 "action": "Prune", "volume": id, "name": "failed", "uid": "uid-of-failed", "version": "7",
+                "reason": "Failed", "early": false,
                 "keeper": { "name": "new", "uid": "uid-of-new" },
             },
             {
                 "action": "TakeSnapshot", "volume": id,
                 "name": format!("s1-workspace-backup-{}", slot.as_second()),
-                "slot": slot, "class": "fast", "sandbox": { "name": "s1", "uid": "u1", "phase": "Running" },
+                "slot": slot, "class": "fast",
+                "sandbox": {
+                    "name": "s1", "uid": "uid-of-s1", "phase": "Running", "lastActivity": "2023-11-12T22:13:20Z",
+                },
+                "retention": {
+                    "maxAge": "PT336H", "keepLast": 1, "maxCount": null,
+                    "thin": { "daily": null, "weekly": null, "monthly": null },
+                },
+                "atRestSince": null, "afterSwitch": false, "hiddenFromAgenttier": false,
                 "exposedSince": "2023-11-14T02:13:20Z",
             },
         ],
@@ -76,6 +83,8 @@ fn a_verdict() {
                 "since": "2023-11-14T22:13:20Z",
             },
         },
+        "unchanged": false,
+        "notices": [],
         "wake": verdict["wake"],
     });
     assert_eq!(verdict, expected, "{verdict:#}");
@@ -137,7 +146,7 @@ fn every_fate_names_its_reason_and_what_belongs_to_it() {
         (Fate::Keep(Keep::VolumeGone), json!({ "fate": "Keep", "reason": "VolumeGone" })),
         (Fate::Keep(Keep::VolumeAbandoned), json!({ "fate": "Keep", "reason": "VolumeAbandoned" })),
         (
-            Fate::Prune { reason: Spent::PastRetention, keeper },
+            Fate::Prune { reason: Spent::PastRetention, keeper: Some(keeper) },
             json!({ "fate": "Prune", "reason": "PastRetention", "keeper": { "name": "k", "uid": "u" } }),
         ),
         (Fate::Unknown, json!({ "fate": "Unknown" })),

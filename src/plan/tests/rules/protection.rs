@@ -2,12 +2,12 @@
 
 use agenttier_backup_plan::{
     ActionKind, ClaimPhase, FAILED_AFTER, Fate, Governance, HeldBack, Keep, Ownership, Policy, Protection,
-    Readiness, Reason, RecoveryPoint, SandboxRef, Volume, decide,
+    Prune, Readiness, Reason, RecoveryPoint, Volume,
 };
 
 use crate::world::{
-    NOW, every, failing, fate, hours, judge, minutes, policy, ready, seconds, slot_start, unready, volume,
-    with,
+    NOW, decide, every, failing, fate, hours, judge, minutes, policy, ready, sandbox, seconds, slot_start,
+    unready, volume, wanted_prunes, with,
 };
 
 fn overdue(policy: &Policy, volume: &Volume) -> Option<Reason> {
@@ -115,7 +115,9 @@ fn a_volume_that_is_gone_or_abandoned_is_retired_and_all_of_it_stays() {
         for governance in &governances {
             let verdict = decide(NOW, governance, &Volume { phase, ..volume.clone() }, &HeldBack::new());
             assert_eq!(verdict.protection, Protection::Retired { newest, reason });
-            assert_eq!(verdict.wants, []);
+            let marks = matches!((phase, governance), (ClaimPhase::Gone, Governance::By(_)));
+            assert_eq!(verdict.wants.len(), usize::from(marks), "but for a note that the sandbox is gone");
+            assert_eq!(wanted_prunes(&verdict), Vec::<&Prune>::new());
             assert_eq!(*fate(&verdict, "1000"), Fate::Keep(why.clone()));
             assert_eq!(verdict.interval, None, "it needs no share of the pace");
         }
@@ -136,8 +138,7 @@ fn a_volume_is_the_sandboxs_that_uses_it_or_used_it_last() {
         vec![point("a", 4, Some("before")), point("b", 3, Some("last")), point("c", 2, None), others];
     let user = |volume: &Volume| judge(NOW, &policy(), volume).sandbox;
     assert_eq!(user(&volume).as_deref(), Some("last"));
-    volume.sandbox =
-        Some(SandboxRef { name: "now".into(), uid: "u".into(), phase: String::new(), record: None });
+    volume.sandbox = Some(sandbox("now", ""));
     assert_eq!(user(&volume).as_deref(), Some("now"));
 }
 

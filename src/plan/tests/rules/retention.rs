@@ -8,11 +8,11 @@ use agenttier_backup_plan::{
 };
 
 use crate::world::{
-    NOW, fate, hours, judge, minutes, policy, ready, seconds, unready, volume, wanted_prunes, with,
+    NOW, fate, hours, judge, keeper, minutes, policy, ready, seconds, unready, volume, wanted_prunes, with,
 };
 
 fn keeping(max_age_hours: i64, keep_last: u32) -> Policy {
-    Policy { retention: Retention { max_age: hours(max_age_hours), keep_last }, ..policy() }
+    Policy { retention: Retention { keep_last, ..Retention::for_at_least(hours(max_age_hours)) }, ..policy() }
 }
 
 /// Ready points, `a` the newest, one an hour, the newest `age` hours old.
@@ -106,7 +106,7 @@ fn a_newer_one_that_is_not_ready_keeps_nothing() {
     assert_eq!(*fate(&verdict, "a"), Fate::Keep(Keep::Newest));
     let two = with(hourly(&volume, "ab", 1000), unready_ones);
     let verdict = judge(NOW, &keeping(1, 1), &two);
-    assert_eq!(wanted_prunes(&verdict)[0].keeper.name, "a", "of the Ready ones");
+    assert_eq!(keeper(wanted_prunes(&verdict)[0]).name, "a", "of the Ready ones");
     assert_eq!(pruned(&keeping(1, 2), &two), [""; 0], "only Ready ones count for keepLast");
 }
 
@@ -127,7 +127,7 @@ fn a_failed_one_goes_once_a_newer_one_is_ready() {
     assert_eq!(pruned(&keeping, &with(&newer)), ["erring", "given-up"]);
     let verdict = judge(NOW, &keeping, &with(&newer));
     assert!(
-        matches!(fate(&verdict, "erring"), Fate::Prune { reason: Spent::Failed, keeper } if keeper.name == "newer")
+        matches!(fate(&verdict, "erring"), Fate::Prune { reason: Spent::Failed, keeper: Some(keeper) } if keeper.name == "newer")
     );
     assert_eq!(*fate(&verdict, "slow"), Fate::Keep(Keep::NotReady));
 
@@ -200,7 +200,7 @@ fn the_order_names_its_preconditions_and_its_keeper() {
     let verdict = judge(NOW, &keeping(1, 1), &volume);
     let [prune] = wanted_prunes(&verdict)[..] else { panic!("{verdict:?}") };
     assert_eq!((prune.name.as_str(), prune.uid.as_str(), prune.version.as_str()), ("b", "uid-of-b", "7"));
-    assert_eq!((prune.keeper.name.as_str(), prune.keeper.uid.as_str()), ("a", "uid-of-a"));
+    assert_eq!((keeper(prune).name.as_str(), keeper(prune).uid.as_str()), ("a", "uid-of-a"));
     assert_eq!(*prune.volume.uid.as_str(), *volume.uid.as_str());
     assert_eq!(Action::Prune(prune.clone()).snapshot(), "b");
 }

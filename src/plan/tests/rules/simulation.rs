@@ -12,7 +12,7 @@ const VOLUMES_B: usize = 15;
 const SICK: usize = 12;
 
 fn six_hourly() -> Policy {
-    let retention = Retention { max_age: hours(5 * 24), keep_last: 2 };
+    let retention = Retention { keep_last: 2, ..Retention::for_at_least(hours(5 * 24)) };
     Policy { interval: every(hours(6)), ready_timeout: hours(2), retention, ..policy() }
 }
 
@@ -101,10 +101,18 @@ fn troubled(seed: u64) -> Counts {
     cluster.at(to, Event::Governance(Box::new(Governance::By(six_hourly()))));
     disturbances.push((from, to));
     for (at, hourly, days) in [(5, 3, 5), (6, 12, 2), (8, 6, 5)] {
-        let retention = Retention { max_age: hours(days * 24), keep_last: 2 };
+        let retention = Retention { keep_last: 2, ..Retention::for_at_least(hours(days * 24)) };
         let changed = Policy { interval: every(hours(hourly)), retention, ..six_hourly() };
-        cluster.at(day(at), Event::Governance(Box::new(Governance::By(changed))));
+        cluster.at(day(at), Event::Governance(Box::new(Governance::By(changed.clone()))));
         disturbances.push((day(at), day(at)));
+        // What the shorter retention lets go is much: it waits a day, and for somebody's word, until the next point
+        // has taken the place of the last one before.
+        if days == 2 {
+            let said = day(7) + hours(14);
+            let confirmed = Policy { deletions_confirmed: Some(said), ..changed };
+            cluster.at(said, Event::Governance(Box::new(Governance::By(confirmed))));
+            disturbances.push((day(at), said));
+        }
     }
     for _ in 0..30 {
         let at = NOW + seconds(cluster.dice.between(0, 14 * 86_400));

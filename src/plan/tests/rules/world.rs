@@ -1,11 +1,12 @@
 //! Volumes and recovery points to judge: fair ones, to be changed in the one respect that a test is about.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use agenttier_backup_plan::{
-    Action, ActionKind, ClaimPhase, Fate, Governance, HeldBack, Interval, Ownership, Policy, Prune, Reason,
-    RecoveryPoint, Retention, Setback, Slots, TakeSnapshot, Verdict, Volume, VolumeUid, decide,
+    Action, ActionKind, AgentTierLoop, Bounds, ClaimPhase, Fate, Governance, HeldBack, Interval, Keeper,
+    Overrides, Ownership, Policy, Prune, Reason, RecoveryPoint, Retention, Safety, SandboxRef, Setback,
+    Slots, Surroundings, TakeSnapshot, Verdict, Volume, VolumeUid,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,8 +35,13 @@ pub(crate) fn policy() -> Policy {
         name: "default".into(),
         interval: every(hours(6)),
         ready_timeout: hours(1),
-        retention: Retention { max_age: hours(14 * 24), keep_last: 1 },
+        retention: Retention::for_at_least(hours(14 * 24)),
         class: None,
+        classes: BTreeMap::new(),
+        skip_unchanged: true,
+        adopt_agenttier: false,
+        bounds: Bounds::default(),
+        deletions_confirmed: None,
     }
 }
 
@@ -49,9 +55,25 @@ pub(crate) fn volume(uid: &str) -> Volume {
         terminating: false,
         created: NOW - hours(60 * 24),
         driver: Some("dir.csi".into()),
+        shared: false,
+        attached: false,
+        agenttier_loop: AgentTierLoop::Off,
         sandbox: None,
+        switched_to: None,
         points: Vec::new(),
         taken_names: Arc::default(),
+    }
+}
+
+/// A Sandbox of this name and phase, last active two days ago.
+pub(crate) fn sandbox(name: &str, phase: &str) -> SandboxRef {
+    SandboxRef {
+        name: name.into(),
+        uid: format!("uid-of-{name}"),
+        phase: phase.into(),
+        last_activity: Some(NOW - hours(48)),
+        record: None,
+        overrides: Overrides::default(),
     }
 }
 
@@ -71,6 +93,13 @@ pub(crate) fn ready(volume: &Volume, name: &str, created: Timestamp) -> Recovery
         version: "7".into(),
         ownership: Ownership::Ours { volume: volume.uid.clone() },
         sandbox: None,
+        sandbox_uid: None,
+        at_rest_since: None,
+        after_switch: false,
+        gone_since: None,
+        retention: None,
+        class_retains: false,
+        looks_like_agenttiers: true,
         slot: None,
         created,
         cut: Some(created),
@@ -98,6 +127,19 @@ pub(crate) fn slot_start(policy: &Policy, volume: &Volume, now: Timestamp) -> Ti
     Slots::of(&volume.uid, policy.interval).at(now).start()
 }
 
+/// Judged where no class can be read and no limit is near.
+pub(crate) fn decide(now: Timestamp, governance: &Governance, volume: &Volume, held: &HeldBack) -> Verdict {
+    agenttier_backup_plan::decide(now, governance, volume, &Surroundings::of(held))
+}
+
+/// The newer point that makes a deletion safe.
+pub(crate) fn keeper(prune: &Prune) -> &Keeper {
+    match &prune.safety {
+        Safety::Keeper(keeper) => keeper,
+        Safety::Gone(_) => panic!("without a keeper: {prune:?}"),
+    }
+}
+
 pub(crate) fn judge(now: Timestamp, policy: &Policy, volume: &Volume) -> Verdict {
     decide(now, &Governance::By(policy.clone()), volume, &HeldBack::new())
 }
@@ -106,7 +148,7 @@ pub(crate) fn judge(now: Timestamp, policy: &Policy, volume: &Volume) -> Verdict
 pub(crate) fn wanted_snapshot(verdict: &Verdict) -> Option<&TakeSnapshot> {
     let mut takes = verdict.wants.iter().filter_map(|action| match action {
         Action::TakeSnapshot(take) => Some(take),
-        Action::Prune(_) => None,
+        Action::Prune(_) | Action::Mark(_) => None,
     });
     let take = takes.next();
     assert!(takes.next().is_none(), "two snapshots of one volume are wanted: {verdict:?}");
@@ -117,7 +159,7 @@ pub(crate) fn wanted_snapshot(verdict: &Verdict) -> Option<&TakeSnapshot> {
 pub(crate) fn wanted_prunes(verdict: &Verdict) -> Vec<&Prune> {
     let prunes = verdict.wants.iter().filter_map(|action| match action {
         Action::Prune(prune) => Some(prune),
-        Action::TakeSnapshot(_) => None,
+        Action::TakeSnapshot(_) | Action::Mark(_) => None,
     });
     prunes.collect()
 }

@@ -1,0 +1,74 @@
+//! Safety of change: a retention that was shortened takes effect a day later.
+//!
+//! Every recovery point carries the retention that was in force when it was taken. Together they are a record of how
+//! long copies of this volume were promised to be kept, whoever changed that: an edited policy, another policy, an
+//! annotation of the Sandbox.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::retain::counted;
+use crate::thinning::judged_by;
+use crate::{Readiness, RecoveryPoint, Retention, VolumeUid};
+
+/// So long a shortened retention has no effect: long enough for somebody to notice the slip.
+pub const SHORTENING_DELAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The retentions that were in force at some time in the last [`SHORTENING_DELAY`], as far as points tell: those
+/// of the points taken since, and of the last one before.
+pub(crate) fn lately_in_force(
+    now: Timestamp,
+    volume: &VolumeUid,
+    points: &[RecoveryPoint],
+) -> BTreeSet<Retention> {
+    let last_before = witnesses(volume, points)
+        .filter(|(created, ..)| !is_recent(now, *created))
+        .max_by_key(|(created, name, _)| (*created, *name));
+    let since = witnesses(volume, points).filter(|(created, ..)| is_recent(now, *created));
+    last_before.into_iter().chain(since).map(|(.., retention)| retention).collect()
+}
+
+/// The Ready points that the retention they carry would keep: those were promised to be here still. With the moment at
+/// which that is over by time alone, where it is.
+pub(crate) fn still_promised<'p>(
+    now: Timestamp,
+    volume: &VolumeUid,
+    points: &'p [RecoveryPoint],
+    readiness: &[Readiness],
+) -> BTreeMap<&'p str, Option<Timestamp>> {
+    let counted = counted(volume, points, readiness);
+    let taken_at: Vec<Timestamp> = counted.iter().map(|&i| points[i].taken_at(now)).collect();
+    let carried: BTreeSet<Retention> = counted.iter().filter_map(|&i| points[i].retention).collect();
+    let mut promised = BTreeMap::new();
+    for retention in carried {
+        for (&i, said) in counted.iter().zip(judged_by(&retention, now, &taken_at)) {
+            if let (true, Ok(keep)) = (points[i].retention == Some(retention), said) {
+                promised.insert(points[i].name.as_str(), keep.until());
+            }
+        }
+    }
+    promised
+}
+
+/// When [`lately_in_force`] changes by time alone: when one taken since becomes the last one before.
+pub(crate) fn history_changes_at(
+    now: Timestamp,
+    volume: &VolumeUid,
+    points: &[RecoveryPoint],
+) -> Option<Timestamp> {
+    let recent = witnesses(volume, points).filter(|(created, ..)| is_recent(now, *created));
+    recent.filter_map(|(created, ..)| created.checked_add(SHORTENING_DELAY).ok()).min()
+}
+
+fn is_recent(now: Timestamp, created: Timestamp) -> bool {
+    now.duration_since(created) < SHORTENING_DELAY
+}
+
+fn witnesses<'p>(
+    volume: &'p VolumeUid,
+    points: &'p [RecoveryPoint],
+) -> impl Iterator<Item = (Timestamp, &'p str, Retention)> {
+    let ours = points.iter().filter(|point| point.is_ours_of(volume));
+    ours.filter_map(|point| Some((point.created, point.name.as_str(), point.retention?)))
+}

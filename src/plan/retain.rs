@@ -1,0 +1,106 @@
+//! Retention: which recovery points stay, which may go, and why.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::thinning::judged_by;
+use crate::{Fate, Keep, Keeper, Ownership, Readiness, RecoveryPoint, Retention, Spent, VolumeUid};
+
+/// By what a volume's points are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// The retention that is asked for now.
+    pub retention: Retention,
+    /// Those that were in force until lately: what one of them keeps stays.
+    pub lately: BTreeSet<Retention>,
+    /// AgentTier's own scheduled snapshots are pruned too.
+    pub adopt_agenttier: bool,
+}
+
+/// Decides over all points of a claim; the answer has their order.
+///
+/// `readiness` has the points' order too. Only Ready points of this very volume that nobody deletes count. One that
+/// failed goes as soon as a newer one is Ready: should it get ready after all, it would not be the newest.
+#[must_use]
+pub fn retain(
+    now: Timestamp,
+    rules: &Rules,
+    volume: &VolumeUid,
+    points: &[RecoveryPoint],
+    readiness: &[Readiness],
+) -> Vec<Fate> {
+    let counted = counted(volume, points, readiness);
+    let taken_at: Vec<Timestamp> = counted.iter().map(|&i| points[i].taken_at(now)).collect();
+    let said = judged_by(&rules.retention, now, &taken_at);
+    let before: Vec<_> = rules.lately.iter().map(|retention| judged_by(retention, now, &taken_at)).collect();
+    let newest = counted.first().map(|&i| &points[i]);
+    let keeper = newest.map(|point| Keeper { name: point.name.clone(), uid: point.uid.clone() });
+
+    let fate = |i: usize| {
+        let point = &points[i];
+        let rank = counted.iter().position(|&counted| counted == i);
+        let is_older = newest.is_some_and(|newest| age_order(point) < age_order(newest));
+        let spent = match &point.ownership {
+            Ownership::Foreign(mark) => Err(Keep::Foreign { mark: *mark }),
+            Ownership::AgentTier if !rules.adopt_agenttier => Err(Keep::AgentTiers),
+            Ownership::Ours { volume: held } if held != volume => Err(Keep::OtherVolume),
+            _ if point.terminating => Err(Keep::Leaving),
+            Ownership::AgentTier if !is_older => Err(Keep::AgentTiers),
+            Ownership::AgentTier => adopted(now, rules, point),
+            Ownership::Ours { .. } => match rank {
+                Some(rank) => said[rank]
+                    .clone()
+                    .map_or_else(|spent| kept_lately(&before, rank).map_or(Ok(spent), Err), Err),
+                None if readiness[i] == Readiness::Failed && is_older => Ok(Spent::Failed),
+                None => Err(Keep::NotReady),
+            },
+        };
+        match (spent, held(point)) {
+            (Err(keep), _) | (Ok(_), Some(keep)) => Fate::Keep(keep),
+            (Ok(reason), None) => Fate::Prune { reason, keeper: keeper.clone() },
+        }
+    };
+    (0..points.len()).map(fate).collect()
+}
+
+/// The points that count, newest first.
+///
+/// By the API server's clock: the storage's may tell any time, and would then decide which is the last good copy.
+/// The name settles a tie, so that two passes agree.
+pub(crate) fn counted(volume: &VolumeUid, points: &[RecoveryPoint], readiness: &[Readiness]) -> Vec<usize> {
+    let counts = |i: &usize| {
+        points[*i].is_ours_of(volume) && readiness[*i] == Readiness::Ready && !points[*i].terminating
+    };
+    let mut counted: Vec<usize> = (0..points.len()).filter(counts).collect();
+    counted.sort_by(|&a, &b| age_order(&points[b]).cmp(&age_order(&points[a])));
+    counted
+}
+
+/// What keeps a point that nothing else would keep.
+pub(crate) fn held(point: &RecoveryPoint) -> Option<Keep> {
+    match () {
+        () if point.pinned => Some(Keep::Pinned),
+        () if !point.readers.is_empty() => Some(Keep::ReadBy { readers: point.readers.clone() }),
+        () if point.class_retains => Some(Keep::ClassRetains),
+        () => None,
+    }
+}
+
+fn age_order(point: &RecoveryPoint) -> (Timestamp, &str) {
+    (point.created, &point.name)
+}
+
+/// What a retention that was in force lately says for a point that the present one lets go.
+fn kept_lately(before: &[Vec<Result<Keep, Spent>>], rank: usize) -> Option<Keep> {
+    let kept: Vec<&Keep> = before.iter().filter_map(|said| said[rank].as_ref().ok()).collect();
+    let until = kept.iter().filter_map(|keep| keep.until()).min();
+    (!kept.is_empty()).then_some(Keep::RetentionShortened { until })
+}
+
+/// AgentTier's own go by age alone, as they do under its own loop.
+fn adopted(now: Timestamp, rules: &Rules, point: &RecoveryPoint) -> Result<Spent, Keep> {
+    let ages = rules.lately.iter().chain([&rules.retention]).map(|retention| retention.max_age);
+    let until = ages.max().and_then(|age| point.created.checked_add(age).ok()).unwrap_or(Timestamp::MAX);
+    if until <= now { Ok(Spent::Adopted) } else { Err(Keep::Young { until }) }
+}
