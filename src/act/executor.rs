@@ -1,11 +1,13 @@
 //! Carrying out a list of orders.
 
-use agenttier_backup_plan::Action;
+use agenttier_backup_plan::{Action, ActionKind};
 use futures::StreamExt;
+use jiff::Timestamp;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
+use super::mark::mark;
 use super::prune::prune;
 use super::take_snapshot::take_snapshot;
 use crate::client::CALL_DEADLINE;
@@ -28,6 +30,8 @@ pub enum Done {
     Taken(Box<VolumeSnapshot>),
     /// The API server accepted the delete.
     Pruned,
+    /// The note is on the recovery point.
+    Marked,
 }
 
 /// Carries out orders, several at a time.
@@ -45,24 +49,33 @@ impl Executor {
         Self { client, leadership, at_once }
     }
 
-    /// Carries out the orders in their order, all prunes before any snapshot, and says what came of each.
+    /// Carries out the orders in their order, all prunes before any snapshot and those before any note, and says
+    /// what came of each. `now` is the time that notes tell.
     ///
     /// One that fails stops none of the others. Once `stop` is cancelled no further one is begun; those
     /// under way are brought to their end.
-    pub async fn run(&self, actions: Vec<Action>, stop: &CancellationToken) -> Vec<Outcome> {
-        let (prunes, snapshots): (Vec<_>, Vec<_>) =
-            actions.into_iter().partition(|action| matches!(action, Action::Prune(_)));
-        let mut outcomes = self.run_batch(prunes, stop).await;
-        outcomes.extend(self.run_batch(snapshots, stop).await);
+    pub async fn run(&self, now: Timestamp, actions: Vec<Action>, stop: &CancellationToken) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        let mut rest = actions;
+        for kind in [ActionKind::Prune, ActionKind::TakeSnapshot, ActionKind::Mark] {
+            let (batch, others) = rest.into_iter().partition(|action| action.kind() == kind);
+            outcomes.extend(self.run_batch(now, batch, stop).await);
+            rest = others;
+        }
         outcomes
     }
 
-    async fn run_batch(&self, actions: Vec<Action>, stop: &CancellationToken) -> Vec<Outcome> {
+    async fn run_batch(
+        &self,
+        now: Timestamp,
+        actions: Vec<Action>,
+        stop: &CancellationToken,
+    ) -> Vec<Outcome> {
         futures::stream::iter(actions)
             .take_while(|_| std::future::ready(!stop.is_cancelled()))
             .map(|action| async move {
                 // One deadline for the whole order, so that a stop is never far away.
-                let result = tokio::time::timeout(CALL_DEADLINE, self.carry_out(&action)).await;
+                let result = tokio::time::timeout(CALL_DEADLINE, self.carry_out(now, &action)).await;
                 let result = result.unwrap_or(Err(Failure::NoAnswer));
                 Outcome { action, result }
             })
@@ -71,12 +84,15 @@ impl Executor {
             .await
     }
 
-    async fn carry_out(&self, action: &Action) -> Result<Done, Failure> {
+    async fn carry_out(&self, now: Timestamp, action: &Action) -> Result<Done, Failure> {
         match action {
             Action::Prune(order) => prune(&self.client, &self.leadership, order).await.map(|()| Done::Pruned),
             Action::TakeSnapshot(order) => take_snapshot(&self.client, &self.leadership, order)
                 .await
                 .map(|snapshot| Done::Taken(Box::new(snapshot))),
+            Action::Mark(order) => {
+                mark(&self.client, &self.leadership, now, order).await.map(|()| Done::Marked)
+            }
         }
     }
 }

@@ -17,6 +17,9 @@ pub enum Failure {
         /// What is wrong with it.
         state: &'static str,
     },
+    /// What was thought to be gone is there.
+    #[error("{0} is still there")]
+    StillThere(String),
     /// A VolumeSnapshot of that name exists, and it is not this recovery point.
     #[error("a VolumeSnapshot of that name exists and is not this recovery point")]
     NameTaken,
@@ -61,6 +64,7 @@ impl Failure {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::KeeperUnfit { .. } => "KeeperUnfit",
+            Self::StillThere(_) => "StillThere",
             Self::NameTaken => "NameTaken",
             Self::Changed => "Changed",
             Self::NotLeading(_) => "NotLeading",
@@ -77,7 +81,7 @@ impl Failure {
     /// It only says that the plan was made from an older state: the next pass sees the newer one.
     #[must_use]
     pub fn is_stale_plan(&self) -> bool {
-        matches!(self, Self::Changed | Self::NameTaken)
+        matches!(self, Self::Changed | Self::NameTaken | Self::StillThere(_))
     }
 }
 

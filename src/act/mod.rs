@@ -2,7 +2,10 @@
 
 mod executor;
 mod failure;
+mod gone;
+mod mark;
 mod prune;
+mod rest;
 mod take_snapshot;
 
 pub use executor::{Done, Executor, Outcome};

@@ -1,10 +1,11 @@
 //! Pruning: the one place that deletes a recovery point.
 
-use agenttier_backup_plan::{Ownership, Prune};
+use agenttier_backup_plan::{Keeper, Ownership, Prune, Safety, VolumeId};
 use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, Client};
 
 use super::failure::{Failure, is_missing};
+use super::gone::prove_gone;
 use crate::csi::VolumeSnapshot;
 use crate::leader::Leadership;
 use crate::observe::marks_of;
@@ -13,9 +14,13 @@ use crate::observe::marks_of;
 /// keeper is there.
 pub(super) async fn prune(client: &Client, leadership: &Leadership, order: &Prune) -> Result<(), Failure> {
     let api: Api<VolumeSnapshot> = Api::namespaced(client.clone(), &order.volume.namespace);
-    let keeper = api.get_opt(&order.keeper.name).await?;
-    if let Err(state) = fit_to_keep(order, keeper.as_ref()) {
-        return Err(Failure::KeeperUnfit { keeper: order.keeper.name.clone(), state });
+    match &order.safety {
+        Safety::Keeper(keeper) => {
+            let found = api.get_opt(&keeper.name).await?;
+            fit_to_keep(&order.volume, keeper, found.as_ref())
+                .map_err(|state| Failure::KeeperUnfit { keeper: keeper.name.clone(), state })?;
+        }
+        Safety::Gone(user) => prove_gone(client, &order.volume, user).await?,
     }
     let params = DeleteParams {
         preconditions: Some(Preconditions {
@@ -33,11 +38,15 @@ pub(super) async fn prune(client: &Client, leadership: &Leadership, order: &Prun
     }
 }
 
-fn fit_to_keep(order: &Prune, keeper: Option<&VolumeSnapshot>) -> Result<(), &'static str> {
-    let Some(keeper) = keeper else { return Err("gone") };
-    let ours = Ownership::Ours { volume: order.volume.uid.clone() };
+fn fit_to_keep(
+    volume: &VolumeId,
+    planned: &Keeper,
+    found: Option<&VolumeSnapshot>,
+) -> Result<(), &'static str> {
+    let Some(keeper) = found else { return Err("gone") };
+    let ours = Ownership::Ours { volume: volume.uid.clone() };
     match () {
-        () if keeper.metadata.uid.as_ref() != Some(&order.keeper.uid) => Err("another object by now"),
+        () if keeper.metadata.uid.as_ref() != Some(&planned.uid) => Err("another object by now"),
         () if keeper.metadata.deletion_timestamp.is_some() => Err("being deleted"),
         () if !keeper.is_ready() => Err("not ready"),
         () if marks_of(keeper) != ours => Err("not of this volume"),
@@ -47,24 +56,16 @@ fn fit_to_keep(order: &Prune, keeper: Option<&VolumeSnapshot>) -> Result<(), &'s
 
 #[cfg(test)]
 mod tests {
-    use agenttier_backup_plan::{Keeper, VolumeId, VolumeUid, marks};
+    use agenttier_backup_plan::{VolumeUid, marks};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
     use crate::csi::{SnapshotSource, VolumeSnapshotSpec, VolumeSnapshotStatus};
 
-    fn order() -> Prune {
-        Prune {
-            volume: VolumeId {
-                namespace: "n".into(),
-                claim: "s1-workspace".into(),
-                uid: VolumeUid::new("volume"),
-            },
-            name: "old".into(),
-            uid: "old-uid".into(),
-            version: "7".into(),
-            keeper: Keeper { name: "new".into(), uid: "new-uid".into() },
-        }
+    fn fits(found: Option<&VolumeSnapshot>) -> Result<(), &'static str> {
+        let volume =
+            VolumeId { namespace: "n".into(), claim: "s1-workspace".into(), uid: VolumeUid::new("volume") };
+        fit_to_keep(&volume, &Keeper { name: "new".into(), uid: "new-uid".into() }, found)
     }
 
     fn keeper() -> VolumeSnapshot {
@@ -85,12 +86,12 @@ mod tests {
 
     #[test]
     fn only_a_live_ready_point_of_the_same_volume_makes_a_delete_safe() {
-        assert_eq!(fit_to_keep(&order(), Some(&keeper())), Ok(()));
-        assert_eq!(fit_to_keep(&order(), None), Err("gone"));
+        assert_eq!(fits(Some(&keeper())), Ok(()));
+        assert_eq!(fits(None), Err("gone"));
         let unfit = |change: fn(&mut VolumeSnapshot)| {
             let mut keeper = keeper();
             change(&mut keeper);
-            fit_to_keep(&order(), Some(&keeper))
+            fits(Some(&keeper))
         };
         assert_eq!(unfit(|k| k.metadata.uid = Some("other".into())), Err("another object by now"));
         assert_eq!(

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use agenttier_backup_plan::{TakeSnapshot, claim_label, marks};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt};
 
 use super::failure::Failure;
+use super::rest::is_at_rest;
 use crate::api::FIELD_MANAGER;
 use crate::csi::{SnapshotSource, VolumeSnapshot, VolumeSnapshotSpec};
 use crate::leader::Leadership;
@@ -30,7 +32,11 @@ pub(super) async fn take_snapshot(
     }
     let api: Api<VolumeSnapshot> = Api::namespaced(client.clone(), &order.volume.namespace);
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-    let wanted = render(order);
+    let at_rest = match order.at_rest_since {
+        Some(since) if is_at_rest(client, &order.volume.namespace, &order.volume.claim).await? => Some(since),
+        _ => None,
+    };
+    let wanted = render(order, at_rest);
     leadership.check()?;
     match api.create(&params, &wanted).await {
         Ok(snapshot) => Ok(snapshot),
@@ -50,9 +56,10 @@ fn is_result_of(order: &TakeSnapshot, existing: &VolumeSnapshot) -> bool {
         && existing.metadata.deletion_timestamp.is_none()
 }
 
-fn render(order: &TakeSnapshot) -> VolumeSnapshot {
+fn render(order: &TakeSnapshot, at_rest_since: Option<Timestamp>) -> VolumeSnapshot {
+    let kind =
+        (!order.hidden_from_agenttier).then(|| (marks::SNAPSHOT_KIND, marks::SCHEDULED_BACKUP.to_owned()));
     let labels = [
-        (marks::SNAPSHOT_KIND, marks::SCHEDULED_BACKUP.to_owned()),
         (marks::SOURCE_PVC, claim_label(&order.volume.claim)),
         (marks::MANAGED, "true".to_owned()),
         (marks::MANAGED_BY, marks::US.to_owned()),
@@ -62,7 +69,14 @@ fn render(order: &TakeSnapshot) -> VolumeSnapshot {
         (marks::VOLUME_UID.to_owned(), order.volume.uid.to_string()),
         (marks::CLAIM.to_owned(), order.volume.claim.clone()),
         (marks::SLOT.to_owned(), order.slot.start().to_string()),
+        (marks::RETENTION.to_owned(), order.retention.to_string()),
     ]);
+    if let Some(since) = at_rest_since {
+        annotations.insert(marks::AT_REST_SINCE.to_owned(), since.to_string());
+    }
+    if order.after_switch {
+        annotations.insert(marks::AFTER_SWITCH.to_owned(), "true".to_owned());
+    }
     if let Some(sandbox) = &order.sandbox {
         annotations.insert(marks::SANDBOX.to_owned(), sandbox.name.clone());
         annotations.insert(marks::SANDBOX_UID.to_owned(), sandbox.uid.clone());
@@ -75,7 +89,9 @@ fn render(order: &TakeSnapshot) -> VolumeSnapshot {
         metadata: ObjectMeta {
             name: Some(order.name.clone()),
             namespace: Some(order.volume.namespace.clone()),
-            labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+            labels: Some(
+                labels.into_iter().chain(kind).map(|(key, value)| (key.to_owned(), value)).collect(),
+            ),
             annotations: Some(annotations),
             ..ObjectMeta::default()
         },

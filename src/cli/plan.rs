@@ -1,6 +1,6 @@
 //! `plan`: what the controller is going to do, what is kept, and why.
 
-use agenttier_backup_plan::{Action, Fate, Rate, Readiness, Verdict, in_order};
+use agenttier_backup_plan::{Action, Fate, Note, Rate, Readiness, Verdict, in_order};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -86,11 +86,17 @@ impl Plan {
 fn why(now: Timestamp, verdict: &Verdict, action: &Action) -> String {
     match action {
         Action::TakeSnapshot(take) => format!("not covered since {} ago", age(now, take.exposed_since)),
+        Action::Mark(mark) => match &mark.note {
+            Note::SandboxGone(_) => "its sandbox is gone".to_owned(),
+            Note::HideFromAgentTier => "AgentTier's sweep would delete it".to_owned(),
+        },
         Action::Prune(prune) => {
             let fate = verdict.points.iter().find(|point| point.name == prune.name).map(|point| &point.fate);
             match fate {
-                Some(Fate::Prune { reason, keeper }) => format!("{reason}; {} is newer", keeper.name),
-                _ => format!("{} is newer", prune.keeper.name),
+                Some(Fate::Prune { reason, keeper: Some(keeper) }) => {
+                    format!("{reason}; {} is newer", keeper.name)
+                }
+                _ => format!("{}; it is the last", prune.reason),
             }
         }
     }
@@ -150,6 +156,7 @@ fn print_actions(report: &Report) {
         let verb = match action {
             Action::Prune(_) => "prune",
             Action::TakeSnapshot(_) => "snapshot",
+            Action::Mark(_) => "note",
         };
         actions.add_row([verb, &action.volume().namespace, action.snapshot(), why]);
     }

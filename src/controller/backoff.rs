@@ -72,7 +72,9 @@ fn key(action: &Action) -> (VolumeUid, ActionKind) {
 
 #[cfg(test)]
 mod tests {
-    use agenttier_backup_plan::{Interval, Keeper, Prune, Slots, TakeSnapshot, VolumeId};
+    use agenttier_backup_plan::{
+        Interval, Keeper, Prune, Retention, Safety, Slots, Spent, TakeSnapshot, VolumeId,
+    };
 
     use super::*;
 
@@ -86,7 +88,9 @@ mod tests {
             name: "old".into(),
             uid: "old-uid".into(),
             version: "1".into(),
-            keeper: Keeper { name: "new".into(), uid: "new-uid".into() },
+            reason: Spent::PastRetention,
+            early: false,
+            safety: Safety::Keeper(Keeper { name: "new".into(), uid: "new-uid".into() }),
         })
     }
 
@@ -98,6 +102,10 @@ mod tests {
             slot: Slots::of(&volume().uid, interval).at(Timestamp::UNIX_EPOCH),
             class: None,
             sandbox: None,
+            retention: Retention::for_at_least(SignedDuration::from_hours(24)),
+            at_rest_since: None,
+            after_switch: false,
+            hidden_from_agenttier: false,
             exposed_since: Timestamp::UNIX_EPOCH,
         })
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agenttier_backup_plan::{Action, Limits, Pacer, Signals, Suspension, VolumeId, admit, suspensions};
+use agenttier_backup_plan::{
+    Action, Limits, Pacer, Reason, Signals, Suspension, Verdict, VolumeId, admit, suspensions,
+};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
@@ -128,7 +130,8 @@ impl Passes {
             tracing::debug!(volumes, waiting, "pass");
         }
 
-        let outcomes = self.executor.run(admission.actions.clone(), stop).await;
+        self.tell_of_switches(now, &observed, &verdicts);
+        let outcomes = self.executor.run(now, admission.actions.clone(), stop).await;
         let busy = !outcomes.is_empty();
         let failed = outcomes.iter().any(|outcome| outcome.result.is_err());
         for outcome in outcomes {
@@ -151,6 +154,31 @@ impl Passes {
         wakes.chain(admission.wake).chain(status_due).chain(telling).chain(soon).min()
     }
 
+    /// Says on a Sandbox that it was switched to another volume, until what it left behind is saved.
+    fn tell_of_switches(&mut self, now: Timestamp, observed: &Observed, verdicts: &[Verdict]) {
+        const REASON: &str = "WorkspaceSwitched";
+        for verdict in verdicts {
+            let unsaved = verdict.wants.iter().any(|action| match action {
+                Action::TakeSnapshot(take) => take.after_switch,
+                _ => false,
+            });
+            let notice = verdict.notices.iter().find(|notice| notice.reason == Reason::WorkspaceSwitched);
+            let (true, Some(notice), Some(name)) = (unsaved, notice, &verdict.sandbox) else { continue };
+            if !self.noted.announced.is_news(now, &verdict.volume.uid, REASON) {
+                continue;
+            }
+            let (namespace, message) = (&verdict.volume.namespace, notice.message.clone());
+            tracing::warn!(%namespace, sandbox = name, message, "workspace switched");
+            if let Some(sandbox) = sandbox_named(observed, namespace, name) {
+                let about = verdict.volume.claim.clone();
+                self.announcer.announce(
+                    &sandbox,
+                    Occasion { reason: REASON, kind: "Warning", message, about, at: now },
+                );
+            }
+        }
+    }
+
     /// Remembers what was done in the pass that began at `pass`, and says it where people look.
     fn digest(&mut self, pass: Timestamp, observed: &Observed, outcome: Outcome) {
         let now = self.now();
@@ -165,10 +193,16 @@ impl Passes {
                 ("BackupCreated", "Normal", format!("Backup snapshot {snapshot} of volume {claim} created"))
             }
             (Action::Prune(prune), Ok(Done::Pruned)) => {
-                tracing::info!(%namespace, %claim, %snapshot, keeper = prune.keeper.name, "snapshot pruned");
+                let (reason, safety) = (prune.reason, &prune.safety);
+                tracing::info!(%namespace, %claim, %snapshot, %reason, ?safety, "snapshot pruned");
                 self.noted.backoff.succeeded(&outcome.action);
                 self.noted.unconfirmed.deleted(now, &prune.uid);
                 ("BackupPruned", "Normal", format!("Backup snapshot {snapshot} of volume {claim} pruned"))
+            }
+            (action, Ok(Done::Marked)) => {
+                tracing::info!(%namespace, %claim, %snapshot, ?action, "noted on the snapshot");
+                self.noted.backoff.succeeded(action);
+                return;
             }
             (_, Err(failure)) if failure.is_stale_plan() => {
                 tracing::debug!(%namespace, %claim, %snapshot, %failure, "planned from an older state");
@@ -176,7 +210,11 @@ impl Passes {
                 return;
             }
             (action, Err(failure)) => {
-                let doing = if matches!(action, Action::Prune(_)) { "prune" } else { "snapshot" };
+                let doing = match action {
+                    Action::Prune(_) => "prune",
+                    Action::TakeSnapshot(_) => "snapshot",
+                    Action::Mark(_) => "note something on",
+                };
                 tracing::warn!(%namespace, %claim, %snapshot, reason = failure.reason(), %failure, "cannot {doing}");
                 self.noted.backoff.failed(now, pass, action, &failure);
                 if !self.noted.announced.is_news(now, &volume.uid, failure.reason()) {
@@ -185,10 +223,14 @@ impl Passes {
                 ("BackupFailed", "Warning", format!("Cannot {doing} {snapshot}: {failure}"))
             }
             // An order and its result are of one kind.
-            (Action::TakeSnapshot(_), Ok(Done::Pruned)) => return,
+            (Action::TakeSnapshot(_) | Action::Mark(_), Ok(Done::Pruned)) => return,
         };
-        if let Some(sandbox) = sandbox_of(observed, &volume) {
-            self.announcer.announce(&sandbox, Occasion { reason, kind, message, snapshot, at: now });
+        let user = || match &outcome.action {
+            Action::TakeSnapshot(take) => sandbox_named(observed, namespace, &take.sandbox.as_ref()?.name),
+            _ => None,
+        };
+        if let Some(sandbox) = sandbox_of(observed, &volume).or_else(user) {
+            self.announcer.announce(&sandbox, Occasion { reason, kind, message, about: snapshot, at: now });
         }
     }
 
@@ -196,6 +238,13 @@ impl Passes {
     pub(super) async fn finish(self) {
         self.announcer.finish().await;
     }
+}
+
+fn sandbox_named(observed: &Observed, namespace: &str, name: &str) -> Option<Arc<Sandbox>> {
+    let named = observed.sandboxes.iter().find(|sandbox| {
+        sandbox.namespace().as_deref() == Some(namespace) && sandbox.metadata.name.as_deref() == Some(name)
+    });
+    named.cloned()
 }
 
 fn sandbox_of(observed: &Observed, volume: &VolumeId) -> Option<Arc<Sandbox>> {

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::core::{DeserializeGuard, ObjectMeta, error_boundary::InvalidObject};
 use kube::runtime::reflector::{self, Store, store::WriterDropped};
 use kube::runtime::utils::Backoff as _;
@@ -17,13 +19,14 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::agenttier_loop::CONTROLLERS;
 use super::following::Following;
 use super::observed::{Observed, watch_config};
 use super::trim::Trim;
 use crate::agenttier::Sandbox;
 use crate::api::BackupPolicy;
 use crate::api_error::sentence;
-use crate::csi::VolumeSnapshot;
+use crate::csi::{VolumeSnapshot, VolumeSnapshotClass};
 
 /// The longest that a failing watch pauses.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -36,6 +39,9 @@ pub struct Caches {
     snapshots: Cache<VolumeSnapshot>,
     policies: Cache<BackupPolicy>,
     namespaces: Cache<Namespace>,
+    classes: Cache<VolumeSnapshotClass>,
+    attachments: Cache<VolumeAttachment>,
+    deployments: Cache<Deployment>,
     changed: Arc<Notify>,
 }
 
@@ -69,6 +75,9 @@ impl Caches {
             snapshots: watch(client, &changed, &mut watches),
             policies: watch(client, &changed, &mut watches),
             namespaces: watch(client, &changed, &mut watches),
+            classes: watch(client, &changed, &mut watches),
+            attachments: watch(client, &changed, &mut watches),
+            deployments: watch_some(client, &changed, &mut watches, watch_config().labels(CONTROLLERS)),
             changed,
         };
         (caches, Watches(watches))
@@ -110,7 +119,7 @@ impl Caches {
     }
 
     /// Every cache: its kind, its being filled, and whether it is kept up to date.
-    fn each(&self) -> [(&'static str, Filled<'_>, &Following); 6] {
+    fn each(&self) -> [(&'static str, Filled<'_>, &Following); 9] {
         [
             self.claims.named("persistentvolumeclaims"),
             self.persistent_volumes.named("persistentvolumes"),
@@ -118,6 +127,9 @@ impl Caches {
             self.snapshots.named("volumesnapshots.snapshot.storage.k8s.io"),
             self.policies.named("backuppolicies.backup.agenttier.io"),
             self.namespaces.named("namespaces"),
+            self.classes.named("volumesnapshotclasses.snapshot.storage.k8s.io"),
+            self.attachments.named("volumeattachments.storage.k8s.io"),
+            self.deployments.named("deployments.apps"),
         ]
     }
 
@@ -136,6 +148,9 @@ impl Caches {
             snapshots: self.snapshots.store.state(),
             policies: self.policies.store.state(),
             namespaces: self.namespaces.store.state(),
+            classes: Some(self.classes.store.state()),
+            attachments: self.attachments.store.state(),
+            deployments: self.deployments.store.state(),
         }
     }
 }
@@ -155,9 +170,21 @@ fn watch<K>(client: &Client, changed: &Arc<Notify>, watches: &mut JoinSet<()>) -
 where
     K: Resource<DynamicType = ()> + Trim + Default + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
+    watch_some(client, changed, watches, watch_config())
+}
+
+fn watch_some<K>(
+    client: &Client,
+    changed: &Arc<Notify>,
+    watches: &mut JoinSet<()>,
+    config: watcher::Config,
+) -> Cache<K>
+where
+    K: Resource<DynamicType = ()> + Trim + Default + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
     let (store, mut writer) = reflector::store();
     let following = Following::new(changed.clone());
-    let events = watcher(Api::<DeserializeGuard<K>>::all(following.client(client)), watch_config());
+    let events = watcher(Api::<DeserializeGuard<K>>::all(following.client(client)), config);
     let cache = Cache { store, following: following.clone() };
     let changed = changed.clone();
     watches.spawn(async move {

@@ -157,6 +157,30 @@ pub fn reach<'a>(
     reach
 }
 
+/// The other policies that select one of this one's namespaces with the same priority.
+#[must_use]
+pub fn ties<'a>(
+    policy: &BackupPolicy,
+    policies: impl IntoIterator<Item = &'a BackupPolicy>,
+    namespaces: impl IntoIterator<Item = &'a Namespace>,
+) -> BTreeSet<String> {
+    let rivals: Vec<(&BackupPolicy, Selector)> = policies
+        .into_iter()
+        .filter(|other| other.spec.priority == policy.spec.priority && other.name_any() != policy.name_any())
+        .filter_map(|other| Some((other, selector(other).ok()?)))
+        .collect();
+    let mut tied = BTreeSet::new();
+    let Ok(own) = selector(policy) else { return tied };
+    if rivals.is_empty() {
+        return tied;
+    }
+    for namespace in namespaces.into_iter().filter(|namespace| own.matches(namespace.labels())) {
+        let here = rivals.iter().filter(|(_, selector)| selector.matches(namespace.labels()));
+        tied.extend(here.map(|(other, _)| other.name_any()));
+    }
+    tied
+}
+
 fn selector(policy: &BackupPolicy) -> Result<Selector, Invalid> {
     let selector = policy.spec.namespace_selector.clone();
     Selector::try_from(selector)

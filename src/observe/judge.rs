@@ -2,10 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use agenttier_backup_plan::{Governance, HeldBack, Verdict, Volume, decide};
+use agenttier_backup_plan::{
+    Governance, HeldBack, Ownership, Pressure, Surroundings, Verdict, Volume, decide,
+};
 use jiff::Timestamp;
 
-use super::{Observed, governance, volumes};
+use super::snapshot_classes::snapshot_classes;
+use super::{Observed, governance, marks_of, volumes};
 
 /// Judges every workspace volume, and what is left of those that were. The controller and the commands call this
 /// same function.
@@ -25,7 +28,18 @@ pub(super) fn judge_under<'g>(
     held: &HeldBack,
     of_namespace: impl Fn(&str) -> &'g Governance,
 ) -> Vec<Verdict> {
-    each(&volumes(observed), of_namespace, |governance, volume| decide(now, governance, volume, held))
+    let classes = snapshot_classes(observed);
+    let around = Surroundings { held, classes: classes.as_deref(), pressure: pressure(observed) };
+    each(&volumes(observed), of_namespace, |governance, volume| decide(now, governance, volume, &around))
+}
+
+/// How near all snapshots of ours are to the least limit that a policy sets.
+#[must_use]
+pub fn pressure(observed: &Observed) -> Pressure {
+    let allowed = observed.policies.iter().map(|policy| policy.spec.max_snapshots).min();
+    let ours =
+        observed.snapshots.iter().filter(|snapshot| matches!(marks_of(snapshot), Ownership::Ours { .. }));
+    allowed.map_or(Pressure::None, |allowed| Pressure::of(ours.count(), allowed))
 }
 
 /// Judges one by one. A volume whose judgement panics is reported as such, and stops none of the others.
@@ -49,7 +63,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
-    use agenttier_backup_plan::{ClaimPhase, Protection, Reason, VolumeUid};
+    use agenttier_backup_plan::{AgentTierLoop, ClaimPhase, Protection, Reason, VolumeUid};
 
     use super::*;
 
@@ -62,7 +76,11 @@ mod tests {
             terminating: false,
             created: Timestamp::UNIX_EPOCH,
             driver: None,
+            shared: false,
+            attached: false,
+            agenttier_loop: AgentTierLoop::Off,
             sandbox: None,
+            switched_to: None,
             points: vec![],
             taken_names: Arc::new(BTreeSet::new()),
         }
@@ -74,7 +92,7 @@ mod tests {
         let held = Governance::Held { policy: "gold".into(), reason: Reason::PolicySuspended };
         let judge = |governance: &Governance, volume: &Volume| {
             assert_ne!(volume.claim, "poison");
-            decide(Timestamp::UNIX_EPOCH, governance, volume, &HeldBack::new())
+            decide(Timestamp::UNIX_EPOCH, governance, volume, &Surroundings::of(&HeldBack::new()))
         };
         let verdicts = each(&volumes, |_| &held, judge);
         assert!(verdicts.iter().all(|verdict| verdict.policy.as_deref() == Some("gold")), "counted under it");

@@ -1,5 +1,6 @@
 //! Observing: what the API server holds, turned into what the planner reasons about.
 
+mod agenttier_loop;
 mod caches;
 mod following;
 mod governance;
@@ -7,15 +8,17 @@ mod judge;
 mod observed;
 mod recovery_point;
 mod retired;
+mod sandbox_ref;
 mod setbacks;
+mod snapshot_classes;
 mod survey;
 mod trim;
 mod unconfirmed;
 mod volumes;
 
 pub use caches::{Caches, Watches};
-pub use governance::{Invalid, Reach, governance, in_force, reach};
-pub use judge::judge;
+pub use governance::{Invalid, Reach, governance, in_force, reach, ties};
+pub use judge::{judge, pressure};
 pub use observed::Observed;
 pub use recovery_point::{is_pinned, marks_of, recovery_point};
 pub use survey::Survey;

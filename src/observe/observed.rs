@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::runtime::watcher;
 
 use crate::agenttier::Sandbox;
 use crate::api::BackupPolicy;
-use crate::csi::VolumeSnapshot;
+use crate::csi::{VolumeSnapshot, VolumeSnapshotClass};
 
 /// Everything that planning looks at. The order of the lists has no meaning.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +26,12 @@ pub struct Observed {
     pub policies: Vec<Arc<BackupPolicy>>,
     /// All namespaces: policies select them by label.
     pub namespaces: Vec<Arc<Namespace>>,
+    /// All VolumeSnapshotClasses; `None` where whoever asks may not read them.
+    pub classes: Option<Vec<Arc<VolumeSnapshotClass>>>,
+    /// All VolumeAttachments: what is on a volume.
+    pub attachments: Vec<Arc<VolumeAttachment>>,
+    /// The Deployments that may be AgentTier's controller.
+    pub deployments: Vec<Arc<Deployment>>,
 }
 
 /// How watches read: pages of 500, so that a large cluster does not come in one piece.

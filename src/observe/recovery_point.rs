@@ -21,19 +21,28 @@ pub fn is_pinned(snapshot: &VolumeSnapshot) -> bool {
     snapshot.annotations().contains_key(marks::PINNED)
 }
 
-/// A VolumeSnapshot as the planner sees it, without what reads from it. None for one that the API server has
+/// A VolumeSnapshot as the planner sees it, without what reads from it and what its class is like. None for one that the API server has
 /// not created.
 #[must_use]
 pub fn recovery_point(snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
     let status = snapshot.status.as_ref();
-    let slot = snapshot.annotations().get(marks::SLOT);
+    let annotation = |key: &str| snapshot.annotations().get(key).filter(|value| !value.is_empty()).cloned();
+    let moment = |key: &str| annotation(key).and_then(|at| at.parse::<Timestamp>().ok());
     Some(RecoveryPoint {
         name: snapshot.name_any(),
         uid: snapshot.metadata.uid.clone()?,
         version: snapshot.metadata.resource_version.clone().unwrap_or_default(),
         ownership: marks_of(snapshot),
-        sandbox: snapshot.annotations().get(marks::SANDBOX).filter(|name| !name.is_empty()).cloned(),
-        slot: slot.and_then(|slot| slot.parse::<Timestamp>().ok()),
+        sandbox: annotation(marks::SANDBOX),
+        sandbox_uid: annotation(marks::SANDBOX_UID),
+        at_rest_since: moment(marks::AT_REST_SINCE),
+        after_switch: snapshot.annotations().contains_key(marks::AFTER_SWITCH),
+        gone_since: moment(marks::GONE_SINCE),
+        retention: annotation(marks::RETENTION).and_then(|retention| retention.parse().ok()),
+        class_retains: false,
+        looks_like_agenttiers: snapshot.labels().get(marks::SNAPSHOT_KIND).map(String::as_str)
+            == Some(marks::SCHEDULED_BACKUP),
+        slot: moment(marks::SLOT),
         created: snapshot.metadata.creation_timestamp.as_ref()?.0,
         cut: status.and_then(|status| status.creation_time.as_ref()).map(|time| time.0),
         ready: snapshot.is_ready(),

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use agenttier_backup_plan::{ClaimPhase, Ownership, RecoveryPoint, Volume, VolumeUid, marks};
+use agenttier_backup_plan::{
+    AgentTierLoop, ClaimPhase, Ownership, RecoveryPoint, SandboxRef, Volume, VolumeUid, marks,
+};
 use kube::ResourceExt;
 
 use super::Observed;
@@ -18,6 +20,16 @@ pub(super) struct Retired<'a> {
     snapshots_of: BTreeMap<VolumeKey<'a>, Vec<&'a VolumeSnapshot>>,
     /// UIDs of the claims that are there all the same.
     abandoned: BTreeSet<&'a str>,
+}
+
+/// What has become of the user of a volume that is none any more.
+pub(super) struct Aftermath {
+    /// The Sandbox that used it, if it lives.
+    pub(super) sandbox: Option<SandboxRef>,
+    /// The claim that it uses now.
+    pub(super) switched_to: Option<String>,
+    /// What AgentTier's loop does in the namespace.
+    pub(super) agenttier_loop: AgentTierLoop,
 }
 
 impl<'a> Retired<'a> {
@@ -48,11 +60,13 @@ impl<'a> Retired<'a> {
     pub(super) fn volumes(
         &self,
         point: impl Fn(&str, &VolumeSnapshot) -> Option<RecoveryPoint>,
+        aftermath: impl Fn(&str, &VolumeSnapshot) -> Aftermath,
     ) -> impl Iterator<Item = Volume> {
         self.snapshots_of.iter().filter_map(move |((namespace, uid), snapshots)| {
             let newest = snapshots.iter().max_by_key(|snapshot| &snapshot.metadata.creation_timestamp)?;
             let points: Vec<RecoveryPoint> =
                 snapshots.iter().filter_map(|snapshot| point(namespace, snapshot)).collect();
+            let Aftermath { sandbox, switched_to, agenttier_loop } = aftermath(namespace, newest);
             Some(Volume {
                 uid: uid.clone(),
                 namespace: (*namespace).to_owned(),
@@ -65,7 +79,12 @@ impl<'a> Retired<'a> {
                 terminating: false,
                 created: points.iter().map(|point| point.created).min()?,
                 driver: None,
-                sandbox: None,
+                shared: false,
+                attached: false,
+                agenttier_loop,
+                sandbox,
+                // Where it uses a claim of that name still, the volume below it was lost, not left.
+                switched_to: switched_to.filter(|to| Some(to) != newest.annotations().get(marks::CLAIM)),
                 points,
                 taken_names: Arc::default(),
             })

@@ -11,12 +11,7 @@ use crate::api::BackupPolicy;
 pub(super) fn reported_setbacks<'a>(policies: impl IntoIterator<Item = &'a BackupPolicy>) -> HeldBack {
     let statuses = policies.into_iter().filter_map(|policy| policy.status.as_ref());
     let reported = statuses.flat_map(|status| &status.failing).filter_map(|failing| {
-        let kind = match failing.action.as_str() {
-            "Prune" => ActionKind::Prune,
-            "TakeSnapshot" => ActionKind::TakeSnapshot,
-            "Record" => ActionKind::Record,
-            _ => return None,
-        };
+        let kind = ActionKind::ALL.into_iter().find(|kind| kind.to_string() == failing.action)?;
         let setback = Setback {
             reason: Reason::named(&failing.reason),
             message: failing.message.clone(),

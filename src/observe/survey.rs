@@ -6,17 +6,21 @@ use std::sync::Arc;
 use agenttier_backup_plan::{Governance, HeldBack, Verdict};
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::api::ListParams;
 use kube::core::{ClusterResourceScope, DeserializeGuard, NamespaceResourceScope};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
+use super::agenttier_loop::CONTROLLERS;
 use super::judge::judge_under;
 use super::setbacks::reported_setbacks;
 use super::{Observed, judge};
 use crate::api::BackupPolicy;
 use crate::api_error::is_forbidden;
+use crate::csi::VolumeSnapshotClass;
 
 /// What was seen, and what was not.
 #[derive(Debug, Clone, Default)]
@@ -38,13 +42,14 @@ impl Survey {
     /// # Errors
     /// When a list cannot be had; the error names the kind.
     pub async fn take(client: &Client, namespace: Option<&str>) -> anyhow::Result<Self> {
-        let (claims, sandboxes, snapshots, persistent_volumes, policies, namespaces) = futures::try_join!(
+        let (claims, sandboxes, snapshots, persistent_volumes, policies, namespaces, extras) = futures::try_join!(
             list_in(client, namespace),
             list_in(client, namespace),
             list_in(client, namespace),
             list_of_cluster(client),
             list_of_cluster(client),
             namespaces(client, namespace),
+            Extras::read(client),
         )?;
         let mut survey = Self::default();
         survey.observed = Observed {
@@ -54,6 +59,9 @@ impl Survey {
             snapshots: survey.note(snapshots),
             policies: survey.note(policies),
             namespaces: survey.note(namespaces),
+            classes: extras.classes,
+            attachments: extras.attachments,
+            deployments: extras.deployments,
         };
         Ok(survey)
     }
@@ -122,6 +130,48 @@ impl Survey {
     }
 }
 
+/// What makes the answer more exact, and can be done without: who may not read it is told what can be told.
+struct Extras {
+    classes: Option<Vec<Arc<VolumeSnapshotClass>>>,
+    attachments: Vec<Arc<VolumeAttachment>>,
+    deployments: Vec<Arc<Deployment>>,
+}
+
+impl Extras {
+    async fn read(client: &Client) -> anyhow::Result<Self> {
+        let (classes, attachments, deployments) = futures::join!(
+            readable(
+                Api::<DeserializeGuard<VolumeSnapshotClass>>::all(client.clone()),
+                ListParams::default()
+            ),
+            readable(Api::<DeserializeGuard<VolumeAttachment>>::all(client.clone()), ListParams::default()),
+            readable(
+                Api::<DeserializeGuard<Deployment>>::all(client.clone()),
+                ListParams::default().labels(CONTROLLERS)
+            ),
+        );
+        Ok(Self {
+            classes: classes?,
+            attachments: attachments?.unwrap_or_default(),
+            deployments: deployments?.unwrap_or_default(),
+        })
+    }
+}
+
+/// Everything of a kind that can be read; `None` where there is no right to it, or no such kind.
+async fn readable<K>(api: Api<DeserializeGuard<K>>, params: ListParams) -> anyhow::Result<Option<Vec<Arc<K>>>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    match list(&api, params).await {
+        Ok(objects) => Ok(Some(
+            objects.into_iter().filter_map(|DeserializeGuard(object)| object.ok().map(Arc::new)).collect(),
+        )),
+        Err(error) if is_forbidden(&error) || !absent(&error).is_empty() => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot list {}", name_of::<K>())),
+    }
+}
+
 /// What came of a list.
 enum Listed<K> {
     Seen(Vec<DeserializeGuard<K>>),
@@ -142,7 +192,7 @@ where
             "; you need the right to list it in all namespaces, or name one with -n".to_owned(),
         ),
     };
-    match list(&api).await {
+    match list(&api, ListParams::default()).await {
         Ok(objects) => Ok(Listed::Seen(objects)),
         Err(error) => {
             let hint = if is_forbidden(&error) { hint } else { absent(&error).to_owned() };
@@ -155,7 +205,7 @@ async fn list_of_cluster<K>(client: &Client) -> anyhow::Result<Listed<K>>
 where
     K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + DeserializeOwned + Debug,
 {
-    match list(&Api::all(client.clone())).await {
+    match list(&Api::all(client.clone()), ListParams::default()).await {
         Ok(objects) => Ok(Listed::Seen(objects)),
         Err(error) if is_forbidden(&error) => Ok(Listed::Hidden),
         Err(error) => {
@@ -176,13 +226,13 @@ async fn namespaces(client: &Client, only: Option<&str>) -> anyhow::Result<Liste
     }
 }
 
-async fn list<K>(api: &Api<DeserializeGuard<K>>) -> kube::Result<Vec<DeserializeGuard<K>>>
+async fn list<K>(api: &Api<DeserializeGuard<K>>, params: ListParams) -> kube::Result<Vec<DeserializeGuard<K>>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     const PAGE: u32 = 500;
     let mut objects = Vec::new();
-    let mut params = ListParams::default().limit(PAGE);
+    let mut params = params.limit(PAGE);
     loop {
         let page = api.list(&params).await?;
         objects.extend(page.items);

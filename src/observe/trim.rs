@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::api::core::v1::{
+    Container, Namespace, PersistentVolume, PersistentVolumeClaim, PodSpec, PodTemplateSpec,
+};
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::agenttier::{Sandbox, SandboxSpec, SandboxStatus};
 use crate::api::BackupPolicy;
-use crate::csi::VolumeSnapshot;
+use crate::csi::{IS_DEFAULT_CLASS, VolumeSnapshot, VolumeSnapshotClass};
 
 /// An object that can be cut down to what planning reads.
 pub(super) trait Trim {
@@ -18,6 +22,18 @@ fn bare(meta: &mut ObjectMeta) {
     meta.managed_fields = None;
     meta.annotations = None;
     meta.finalizers = None;
+}
+
+/// Our own annotations stay: overrides, marks, confirmations.
+fn bare_but_for_ours(meta: &mut ObjectMeta) {
+    bare_but_for(meta, |key| key.starts_with("backup.agenttier.io/"));
+}
+
+fn bare_but_for(meta: &mut ObjectMeta, stays: impl Fn(&str) -> bool) {
+    let annotations = meta.annotations.take();
+    bare(meta);
+    meta.annotations = annotations
+        .map(|annotations| annotations.into_iter().filter(|(key, _)| stays(key)).collect::<BTreeMap<_, _>>());
 }
 
 impl Trim for PersistentVolumeClaim {
@@ -47,11 +63,12 @@ impl Trim for PersistentVolume {
 
 impl Trim for Sandbox {
     fn trim(&mut self) {
-        bare(&mut self.metadata);
+        bare_but_for_ours(&mut self.metadata);
         self.spec = SandboxSpec::default();
         self.status = self.status.take().map(|status| SandboxStatus {
             phase: status.phase,
             pvc_name: status.pvc_name,
+            last_activity_timestamp: status.last_activity_timestamp,
             ..SandboxStatus::default()
         });
     }
@@ -59,18 +76,13 @@ impl Trim for Sandbox {
 
 impl Trim for VolumeSnapshot {
     fn trim(&mut self) {
-        let annotations = self.metadata.annotations.take();
-        bare(&mut self.metadata);
-        let ours = |key: &String| key.starts_with("backup.agenttier.io/");
-        self.metadata.annotations = annotations.map(|annotations| {
-            annotations.into_iter().filter(|(key, _)| ours(key)).collect::<BTreeMap<_, _>>()
-        });
+        bare_but_for_ours(&mut self.metadata);
     }
 }
 
 impl Trim for BackupPolicy {
     fn trim(&mut self) {
-        bare(&mut self.metadata);
+        bare_but_for_ours(&mut self.metadata);
     }
 }
 
@@ -79,5 +91,40 @@ impl Trim for Namespace {
         bare(&mut self.metadata);
         self.spec = None;
         self.status = None;
+    }
+}
+
+impl Trim for VolumeSnapshotClass {
+    fn trim(&mut self) {
+        bare_but_for(&mut self.metadata, |key| key == IS_DEFAULT_CLASS);
+    }
+}
+
+impl Trim for VolumeAttachment {
+    fn trim(&mut self) {
+        bare(&mut self.metadata);
+        self.metadata.labels = None;
+        self.spec.attacher = String::new();
+        self.spec.node_name = String::new();
+        self.status = None;
+    }
+}
+
+/// Of a container, its command line and plain environment are read.
+impl Trim for Deployment {
+    fn trim(&mut self) {
+        bare(&mut self.metadata);
+        self.status = None;
+        let containers = self.spec.take().and_then(|spec| spec.template.spec).map(|spec| spec.containers);
+        let containers = containers.into_iter().flatten().map(|container| Container {
+            name: container.name,
+            command: container.command,
+            args: container.args,
+            env: container.env,
+            ..Container::default()
+        });
+        let pod = PodSpec { containers: containers.collect(), ..PodSpec::default() };
+        let template = PodTemplateSpec { spec: Some(pod), ..PodTemplateSpec::default() };
+        self.spec = Some(DeploymentSpec { template, ..DeploymentSpec::default() });
     }
 }

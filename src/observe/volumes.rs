@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use agenttier_backup_plan::workspace::{Ties, is_workspace};
-use agenttier_backup_plan::{ClaimPhase, RecoveryPoint, SandboxRef, Volume, VolumeUid};
+use agenttier_backup_plan::{ClaimPhase, RecoveryPoint, Volume, VolumeUid};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
 use super::Observed;
+use super::agenttier_loop::{loop_over, looped_namespaces};
 use super::recovery_point::recovery_point;
-use super::retired::Retired;
+use super::retired::{Aftermath, Retired};
+use super::sandbox_ref::{Sandboxes, User, sandbox_ref};
 use crate::agenttier::Sandbox;
 use crate::csi::{GROUP, VolumeSnapshot};
 
@@ -26,7 +28,10 @@ pub fn volumes(observed: &Observed) -> Vec<Volume> {
     let retired = Retired::of(observed, &live);
     let mut volumes: Vec<Volume> =
         workspaces.iter().map(|workspace| index.volume(workspace, &retired)).collect();
-    volumes.extend(retired.volumes(|namespace, snapshot| index.point(namespace, snapshot)));
+    volumes.extend(retired.volumes(
+        |namespace, snapshot| index.point(namespace, snapshot),
+        |namespace, newest| index.aftermath(namespace, newest),
+    ));
     volumes.sort_by(|a, b| (&a.namespace, &a.claim, &a.uid).cmp(&(&b.namespace, &b.claim, &b.uid)));
     volumes
 }
@@ -41,14 +46,16 @@ struct Workspace<'a> {
     namespace: &'a str,
     name: &'a str,
     created: Timestamp,
-    sandbox: Option<&'a Sandbox>,
+    user: User<'a>,
 }
 
 /// What is looked up once a claim.
 struct Index<'a> {
     driver_of: BTreeMap<&'a str, &'a str>,
-    sandbox_of: BTreeMap<ClaimKey<'a>, &'a Sandbox>,
-    sandbox_by_uid: BTreeMap<&'a str, &'a Sandbox>,
+    attached: BTreeSet<&'a str>,
+    sandboxes: Sandboxes<'a>,
+    looped: BTreeSet<String>,
+    classes_that_retain: BTreeSet<&'a str>,
     snapshots_of: BTreeMap<ClaimKey<'a>, Vec<&'a VolumeSnapshot>>,
     readers_of: BTreeMap<ClaimKey<'a>, BTreeSet<String>>,
     names_in: BTreeMap<&'a str, Arc<BTreeSet<String>>>,
@@ -56,10 +63,14 @@ struct Index<'a> {
 
 impl<'a> Index<'a> {
     fn of(observed: &'a Observed) -> Self {
+        let attachments = observed.attachments.iter();
+        let classes = observed.classes.iter().flatten().filter(|class| class.retains());
         let mut index = Self {
             driver_of: BTreeMap::new(),
-            sandbox_of: BTreeMap::new(),
-            sandbox_by_uid: BTreeMap::new(),
+            attached: attachments.filter_map(|on| on.spec.source.persistent_volume_name.as_deref()).collect(),
+            sandboxes: Sandboxes::of(observed),
+            looped: looped_namespaces(observed.deployments.iter().map(AsRef::as_ref)),
+            classes_that_retain: classes.filter_map(|class| class.metadata.name.as_deref()).collect(),
             snapshots_of: BTreeMap::new(),
             readers_of: BTreeMap::new(),
             names_in: BTreeMap::new(),
@@ -68,15 +79,6 @@ impl<'a> Index<'a> {
             let csi = volume.spec.as_ref().and_then(|spec| spec.csi.as_ref());
             if let (Some(name), Some(csi)) = (&volume.metadata.name, csi) {
                 index.driver_of.insert(name, &csi.driver);
-            }
-        }
-        for sandbox in &observed.sandboxes {
-            let namespace = sandbox.metadata.namespace.as_deref().unwrap_or_default();
-            if let Some(claim) = sandbox.claim() {
-                index.sandbox_of.insert((namespace, claim), sandbox);
-            }
-            if let Some(uid) = &sandbox.metadata.uid {
-                index.sandbox_by_uid.insert(uid, sandbox);
             }
         }
         let mut names: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -101,27 +103,15 @@ impl<'a> Index<'a> {
         let namespace = claim.metadata.namespace.as_deref()?;
         let name = claim.metadata.name.as_deref()?;
         let created = claim.metadata.creation_timestamp.as_ref()?.0;
-        let key = (namespace, name);
-        let owner = claim
-            .owner_references()
-            .iter()
-            .filter(|owner| owner.kind == "Sandbox" && owner.api_version.starts_with("agenttier.io/"))
-            .map(|owner| self.sandbox_by_uid.get(owner.uid.as_str()).copied())
-            .collect::<Vec<_>>();
-        let ties = Ties {
-            named_by_sandbox: self.sandbox_of.contains_key(&key),
-            owned_by_sandbox: !owner.is_empty(),
-        };
-        if !is_workspace(claim.labels(), ties) {
-            return None;
-        }
-        let sandbox = self.sandbox_of.get(&key).copied().or_else(|| owner.into_iter().flatten().next());
-        Some(Workspace { claim, uid, namespace, name, created, sandbox })
+        let user = self.sandboxes.user_of(claim);
+        let ties = Ties { named_by_sandbox: user.names_it, owned_by_sandbox: user.owns_it };
+        is_workspace(claim.labels(), ties).then_some(Workspace { claim, uid, namespace, name, created, user })
     }
 
     fn volume(&self, workspace: &Workspace<'_>, retired: &Retired<'_>) -> Volume {
-        let Workspace { claim, uid, namespace, name, created, sandbox } = *workspace;
+        let Workspace { claim, uid, namespace, name, created, user } = *workspace;
         let volume_name = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+        let modes = claim.spec.as_ref().and_then(|spec| spec.access_modes.as_ref());
         let points = self.snapshots_of.get(&(namespace, name)).into_iter().flatten();
         // Those of an earlier volume of that name are told of there.
         let points: Vec<RecoveryPoint> = points
@@ -140,21 +130,32 @@ impl<'a> Index<'a> {
             terminating: claim.metadata.deletion_timestamp.is_some(),
             created,
             driver: volume_name.and_then(|name| self.driver_of.get(name)).map(|driver| (*driver).to_owned()),
-            sandbox: sandbox.map(|sandbox| SandboxRef {
-                name: sandbox.name_any(),
-                uid: sandbox.uid().unwrap_or_default(),
-                phase: sandbox.phase().to_owned(),
-                record: None,
-            }),
+            shared: modes.is_some_and(|modes| modes.iter().any(|mode| mode == "ReadWriteMany")),
+            attached: volume_name.is_some_and(|name| self.attached.contains(name)),
+            agenttier_loop: loop_over(&self.looped, namespace, claim.labels()),
+            sandbox: user.sandbox.map(sandbox_ref),
+            switched_to: user.switched_to.map(str::to_owned),
             points,
             taken_names: self.names_in.get(namespace).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// What the Sandbox of a volume that is none any more is by now, and what sweeps there.
+    fn aftermath(&self, namespace: &str, newest: &VolumeSnapshot) -> Aftermath {
+        let sandbox = self.sandboxes.former_user(namespace, newest);
+        Aftermath {
+            sandbox: sandbox.map(sandbox_ref),
+            switched_to: sandbox.and_then(Sandbox::claim).map(str::to_owned),
+            agenttier_loop: loop_over(&self.looped, namespace, &BTreeMap::new()),
         }
     }
 
     fn point(&self, namespace: &str, snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
         let point = recovery_point(snapshot)?;
         let readers = self.readers_of.get(&(namespace, point.name.as_str())).cloned().unwrap_or_default();
-        Some(RecoveryPoint { readers, ..point })
+        let class = snapshot.spec.volume_snapshot_class_name.as_deref();
+        let class_retains = class.is_some_and(|class| self.classes_that_retain.contains(class));
+        Some(RecoveryPoint { readers, class_retains, ..point })
     }
 }
 

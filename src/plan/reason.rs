@@ -54,6 +54,8 @@ pub enum Reason {
     NearLimit,
     /// The cluster holds as many snapshots as are allowed: intervals are doubled.
     AtLimit,
+    /// Another policy selects some of the same namespaces with the same priority.
+    PriorityTie,
     /// More would be deleted at once than anybody can have meant without saying so.
     MassDeletion,
     /// A snapshot is under way.
@@ -82,6 +84,8 @@ pub enum Reason {
     Unavailable,
     /// Judging it failed by a fault of this program; the others are judged all the same.
     JudgementFailed,
+    /// What was thought to be gone is there; the next pass looks again.
+    StillThere,
     /// Another snapshot has the name.
     NameTaken,
     /// It changed since it was planned with; the next pass looks again.
@@ -124,6 +128,7 @@ impl Reason {
                 | Self::NoAnswer
                 | Self::Unavailable
                 | Self::NameTaken
+                | Self::StillThere
                 | Self::Changed
                 | Self::KeeperUnfit
                 | Self::ClockUnknown

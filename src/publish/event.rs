@@ -21,14 +21,14 @@ use crate::leader::Leadership;
 /// Something that happened to a recovery point of a Sandbox.
 #[derive(Debug, Clone)]
 pub struct Occasion {
-    /// `BackupCreated`, `BackupPruned` or `BackupFailed`.
+    /// `BackupCreated`, `BackupPruned`, `BackupFailed` or `WorkspaceSwitched`.
     pub reason: &'static str,
     /// `Normal` or `Warning`.
     pub kind: &'static str,
     /// What happened, for a person.
     pub message: String,
-    /// The VolumeSnapshot that it is about: with the reason it makes the Event's name.
-    pub snapshot: String,
+    /// Name of the VolumeSnapshot or claim that it is about: with the reason it makes the Event's name.
+    pub about: String,
     /// When.
     pub at: Timestamp,
 }
@@ -96,7 +96,7 @@ fn render(sandbox: &Sandbox, occasion: Occasion) -> Event {
     Event {
         metadata: ObjectMeta {
             // Deterministic: a restart does not announce the same thing twice.
-            name: Some(format!("{}.{}", occasion.snapshot, occasion.reason.to_lowercase())),
+            name: Some(format!("{}.{}", occasion.about, occasion.reason.to_lowercase())),
             namespace: meta.namespace.clone(),
             ..ObjectMeta::default()
         },

@@ -6,6 +6,7 @@ mod policy_status;
 mod repetition;
 mod status_writer;
 mod tally;
+mod warnings;
 
 pub use condition::set_condition;
 pub use event::{Announcer, Occasion};

@@ -1,7 +1,8 @@
 //! The status of a policy, computed from the verdicts over its volumes.
 
 use agenttier_backup_plan::{
-    ActionKind, Governance, Limits, Protection, Readiness, Reason, Setback, Suspension, Verdict, VolumeId,
+    ActionKind, Governance, Limits, Notice, Protection, Readiness, Reason, Setback, Suspension, Verdict,
+    VolumeId, mass_deletions,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -9,14 +10,12 @@ use kube::{Resource, ResourceExt};
 
 use super::set_condition;
 use super::tally::Tally;
+use super::warnings::{deletions_suspended, warnings};
 use crate::api::{BackupPolicy, BackupPolicyStatus, FailingOrder, VolumeCounts};
 use crate::observe::{Reach, in_force};
 
 /// So many failing orders are reported, those that have failed for longest.
 const FAILING: usize = 50;
-
-/// The API server takes no longer message in a condition.
-const LONGEST_MESSAGE: usize = 32_768;
 
 /// How fast the controller goes.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +26,8 @@ pub struct Pace {
     pub per_minute: f64,
 }
 
-/// Computes the status of a policy. `suspended` is what has kept deletions from being made for some time; `reach` is asked only where no volume follows it.
+/// Computes the status of a policy. `suspended` is what has kept deletions from being made for some time, `of_policy`
+/// what is to be said of the policy as such; `reach` is asked only where no volume follows it.
 #[must_use]
 pub fn policy_status(
     now: Timestamp,
@@ -35,6 +35,7 @@ pub fn policy_status(
     verdicts: &[Verdict],
     pace: &Pace,
     suspended: &[Suspension],
+    of_policy: &[Notice],
     reach: impl FnOnce() -> Reach,
 ) -> BackupPolicyStatus {
     let findings = Findings::of(policy, verdicts, pace);
@@ -61,7 +62,12 @@ pub fn policy_status(
             last_transition_time: Time(now),
         },
     );
-    if let Some(condition) = deletions_suspended(policy, &conditions, suspended) {
+    let mass = mass_deletions(now, verdicts);
+    let mass = mass.get(&policy.name_any());
+    let mut told: Vec<Condition> =
+        deletions_suspended(policy, &conditions, suspended, mass).into_iter().collect();
+    told.extend(warnings(policy, &conditions, verdicts, of_policy));
+    for condition in told {
         set_condition(now, &mut conditions, condition);
     }
     BackupPolicyStatus {
@@ -71,33 +77,6 @@ pub fn policy_status(
         recovery_points: Some(u32::try_from(findings.points).unwrap_or(u32::MAX)),
         failing: findings.failing,
     }
-}
-
-/// The condition that says that nothing is deleted, whatever the policy; there is none before it first was so.
-fn deletions_suspended(
-    policy: &BackupPolicy,
-    conditions: &[Condition],
-    suspended: &[Suspension],
-) -> Option<Condition> {
-    const TYPE: &str = "DeletionsSuspended";
-    let (status, reason, message) = match suspended {
-        [first, ..] => {
-            let told: Vec<String> = suspended.iter().map(ToString::to_string).collect();
-            ("True", first.reason().to_string(), told.join(". "))
-        }
-        [] if conditions.iter().any(|condition| condition.type_ == TYPE) => {
-            ("False", "NotSuspended".to_owned(), String::new())
-        }
-        [] => return None,
-    };
-    Some(Condition {
-        type_: TYPE.into(),
-        status: status.into(),
-        reason,
-        message: message.chars().take(LONGEST_MESSAGE).collect(),
-        observed_generation: policy.meta().generation,
-        last_transition_time: Time(Timestamp::UNIX_EPOCH),
-    })
 }
 
 /// Of a policy that no volume follows.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agenttier_backup_plan::{Suspension, Verdict};
+use agenttier_backup_plan::{Notice, Pressure, Reason, Suspension, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Pace, policy_status};
 use crate::api::{BackupPolicy, BackupPolicyStatus, FIELD_MANAGER};
 use crate::leader::Leadership;
-use crate::observe::{Observed, Reach, governance, reach};
+use crate::observe::{Observed, Reach, governance, pressure, reach, ties};
 
 /// A policy's status is written at most once in this time.
 const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(60);
@@ -50,7 +50,10 @@ impl StatusWriter {
         self.written.retain(|name, _| policies.iter().any(|policy| policy.name_any() == *name));
         for policy in policies {
             let name = policy.name_any();
-            let status = policy_status(now, policy, verdicts, pace, suspended, || reach_of(policy, observed));
+            let of_policy = notices_of(policy, observed);
+            let status = policy_status(now, policy, verdicts, pace, suspended, &of_policy, || {
+                reach_of(policy, observed)
+            });
             if policy.status.as_ref() == Some(&status) {
                 continue;
             }
@@ -91,6 +94,41 @@ impl StatusWriter {
             Err(_) => tracing::warn!(policy = name, "cannot write the policy's status: no answer"),
         }
     }
+}
+
+/// What is to be said of a policy as such.
+fn notices_of(policy: &BackupPolicy, observed: &Observed) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let tied = ties(
+        policy,
+        observed.policies.iter().map(AsRef::as_ref),
+        observed.namespaces.iter().map(AsRef::as_ref),
+    );
+    if !tied.is_empty() {
+        let others: Vec<&str> = tied.iter().map(String::as_str).collect();
+        notices.push(Notice {
+            reason: Reason::PriorityTie,
+            message: format!(
+                "{} selects some of the same namespaces with the same priority; the first by name is followed",
+                others.join(", ")
+            ),
+        });
+    }
+    let pressure = pressure(observed);
+    let told = match pressure {
+        Pressure::None => return notices,
+        Pressure::NearLimit => (Reason::NearLimit, "snapshots older than 48 h are thinned out to one a day"),
+        Pressure::AtLimit => (
+            Reason::AtLimit,
+            "snapshots older than 48 h are thinned out to one a day, and intervals are doubled",
+        ),
+    };
+    let message = format!(
+        "the cluster holds nearly as many snapshots as maxSnapshots allows: {}. Raise it, or keep fewer",
+        told.1
+    );
+    notices.push(Notice { reason: told.0, message });
+    notices
 }
 
 fn reach_of(policy: &Arc<BackupPolicy>, observed: &Observed) -> Reach {

@@ -34,6 +34,11 @@ impl Tally {
         }
     }
 
+    /// The first reason, by its place in [`Reason`].
+    pub(super) fn first(&self) -> Option<Reason> {
+        self.0.keys().next().copied()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -3,7 +3,8 @@
 use agenttier_backup::act::{Executor, Failure};
 use agenttier_backup::leader::Leadership;
 use agenttier_backup_plan::{
-    Action, Interval, Keeper, Prune, Slots, TakeSnapshot, VolumeId, VolumeUid, snapshot_name,
+    Action, Interval, Keeper, Prune, Retention, Safety, Slots, Spent, TakeSnapshot, VolumeId, VolumeUid,
+    snapshot_name,
 };
 use double::{NewSandbox, Phase};
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +27,10 @@ fn take(uid: &str) -> Action {
         slot,
         class: None,
         sandbox: None,
+        retention: Retention::for_at_least(SignedDuration::from_hours(24)),
+        at_rest_since: None,
+        after_switch: false,
+        hidden_from_agenttier: false,
         exposed_since: Timestamp::now(),
     })
 }
@@ -40,7 +45,9 @@ async fn stale_orders_are_not_carried_out() {
     let executor = Executor::new(stage.client.clone(), Leadership::alone(), 1);
     let run = |action| {
         let executor = executor.clone();
-        async move { executor.run(vec![action], &CancellationToken::new()).await.remove(0).result }
+        async move {
+            executor.run(Timestamp::now(), vec![action], &CancellationToken::new()).await.remove(0).result
+        }
     };
 
     assert!(matches!(run(take("of-an-earlier-claim")).await, Err(Failure::Changed)));
@@ -58,7 +65,9 @@ async fn stale_orders_are_not_carried_out() {
             name: point.name_any(),
             uid: point.uid().unwrap(),
             version: version.to_owned(),
-            keeper: Keeper { name: point.name_any(), uid: keeper.to_owned() },
+            reason: Spent::PastRetention,
+            early: false,
+            safety: Safety::Keeper(Keeper { name: point.name_any(), uid: keeper.to_owned() }),
         })
     };
     let itself = point.uid().unwrap();

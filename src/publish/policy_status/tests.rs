@@ -23,6 +23,9 @@ fn verdict(claim: &str, protection: Protection) -> Verdict {
         wants: vec![],
         failed_snapshots: 0,
         setbacks: BTreeMap::new(),
+        unchanged: false,
+        notices: vec![],
+        deletions_confirmed: None,
         wake: None,
     }
 }
@@ -51,7 +54,7 @@ fn setback(mut verdict: Verdict, kind: ActionKind, reason: Reason, message: &str
 
 fn status(verdicts: &[Verdict]) -> BackupPolicyStatus {
     let policy = BackupPolicy::new("default", BackupPolicySpec::default());
-    policy_status(NOW, &policy, verdicts, &pace(), &[], || panic!("volumes follow it"))
+    policy_status(NOW, &policy, verdicts, &pace(), &[], &[], || panic!("volumes follow it"))
 }
 
 /// `status reason: message` of the condition.
@@ -137,7 +140,7 @@ fn a_policy_that_nobody_follows_is_not_ready_and_says_why() {
     let idle = |selected, followed, others: &[&str]| {
         let outranked_by: BTreeSet<String> = others.iter().map(|name| (*name).to_owned()).collect();
         let reach = Reach { selected, followed, outranked_by };
-        told(&policy_status(NOW, &policy, &[], &pace(), &[], || reach))
+        told(&policy_status(NOW, &policy, &[], &pace(), &[], &[], || reach))
     };
     assert_eq!(idle(0, 0, &[]), "Unknown NoVolumes: no namespace matches its selector");
     assert_eq!(
@@ -176,7 +179,7 @@ fn that_deletions_are_suspended_is_told_until_they_are_not() {
     let mut policy = BackupPolicy::new("default", BackupPolicySpec::default());
     let mut after = |suspended: &[Suspension]| {
         let status =
-            policy_status(NOW, &policy, &[protected("a")], &pace(), suspended, || panic!("followed"));
+            policy_status(NOW, &policy, &[protected("a")], &pace(), suspended, &[], || panic!("followed"));
         let told =
             status.conditions.iter().map(|c| format!("{} {} {}: {}", c.type_, c.status, c.reason, c.message));
         let told: Vec<String> = told.collect();
@@ -194,5 +197,5 @@ fn that_deletions_are_suspended_is_told_until_they_are_not() {
              others. what is known of namespaces may be out of date: forbidden"
         ]
     );
-    assert_eq!(after(&[]), [ready, "DeletionsSuspended False NotSuspended: "]);
+    assert_eq!(after(&[]), [ready, "DeletionsSuspended False Over: "]);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use agenttier_backup::agenttier::Sandbox;
 use agenttier_backup::api::BackupPolicy;
 use agenttier_backup::csi::VolumeSnapshot;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, ServiceAccount};
@@ -65,6 +66,8 @@ async fn the_controllers_rights_are_these_and_no_others() {
     let mut wanted: BTreeSet<String> = [
         "create volumesnapshots.snapshot.storage.k8s.io",
         "delete volumesnapshots.snapshot.storage.k8s.io",
+        "patch volumesnapshots.snapshot.storage.k8s.io",
+        "list pods.",
         "patch backuppolicies/status.backup.agenttier.io",
         "create events.",
     ]
@@ -77,6 +80,9 @@ async fn the_controllers_rights_are_these_and_no_others() {
         "sandboxes.agenttier.io",
         "backuppolicies.backup.agenttier.io",
         "volumesnapshots.snapshot.storage.k8s.io",
+        "volumesnapshotclasses.snapshot.storage.k8s.io",
+        "volumeattachments.storage.k8s.io",
+        "deployments.apps",
     ] {
         wanted.extend(["get", "list", "watch"].map(|verb| format!("{verb} {resource}")));
     }
@@ -100,7 +106,12 @@ async fn what_is_not_its_business_is_denied() {
     let secrets = Api::<Secret>::namespaced(client.clone(), ns);
     denied("list secrets", secrets.list(&list).await);
     denied("get a secret", secrets.get("any").await);
-    denied("list pods", Api::<Pod>::namespaced(client.clone(), ns).list(&list).await);
+    let pods = Api::<Pod>::namespaced(client.clone(), ns);
+    denied("delete a pod", pods.delete("any", &DeleteParams::default()).await);
+    denied("change a Deployment", {
+        let deployments = Api::<Deployment>::namespaced(client.clone(), ns);
+        deployments.patch("any", &PatchParams::default(), &Patch::Merge(json!({}))).await
+    });
     let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), ns);
     claims.list(&list).await.expect("claims are read");
     denied("delete a claim", claims.delete("any", &DeleteParams::default()).await);
@@ -114,7 +125,7 @@ async fn what_is_not_its_business_is_denied() {
         sandboxes.create(&PostParams::default(), &sandbox).await
     });
     let snapshots = Api::<VolumeSnapshot>::namespaced(client.clone(), ns);
-    denied("change a snapshot", snapshots.patch("any", &patch, &change).await);
+    denied("change a snapshot's status", snapshots.patch_status("any", &patch, &change).await);
     denied("delete all snapshots", snapshots.delete_collection(&DeleteParams::default(), &list).await);
     let leases = |namespace| Api::<Lease>::namespaced(client.clone(), namespace);
     denied("read another Lease", leases(RELEASE).get("any").await);

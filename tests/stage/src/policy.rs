@@ -24,7 +24,11 @@ impl Rhythm {
     pub fn snapshots(self) -> SnapshotSpec {
         SnapshotSpec {
             interval: self.interval.into(),
-            retention: RetentionSpec { max_age: self.max_age.into(), keep_last: self.keep_last },
+            retention: RetentionSpec {
+                max_age: self.max_age.into(),
+                keep_last: self.keep_last,
+                ..RetentionSpec::default()
+            },
             ..SnapshotSpec::default()
         }
     }

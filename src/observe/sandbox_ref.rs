@@ -1,0 +1,103 @@
+//! Sandbox → [`SandboxRef`], and which one a volume is of.
+
+use std::collections::BTreeMap;
+
+use agenttier_backup_plan::{Overrides, SandboxRef, marks};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt;
+
+use super::Observed;
+use crate::agenttier::{SANDBOX_LABEL, Sandbox};
+use crate::csi::VolumeSnapshot;
+
+/// Sandboxes by all that ties a volume to one.
+pub(super) struct Sandboxes<'a> {
+    by_claim: BTreeMap<(&'a str, &'a str), &'a Sandbox>,
+    by_uid: BTreeMap<&'a str, &'a Sandbox>,
+    by_name: BTreeMap<(&'a str, &'a str), &'a Sandbox>,
+}
+
+/// The Sandbox of a claim.
+#[derive(Clone, Copy, Default)]
+pub(super) struct User<'a> {
+    pub(super) sandbox: Option<&'a Sandbox>,
+    /// It uses another claim by now.
+    pub(super) switched_to: Option<&'a str>,
+    /// It names the claim in its status.
+    pub(super) names_it: bool,
+    /// The claim has an owner that is a Sandbox, whether that lives or not.
+    pub(super) owns_it: bool,
+}
+
+impl<'a> Sandboxes<'a> {
+    pub(super) fn of(observed: &'a Observed) -> Self {
+        let mut sandboxes =
+            Self { by_claim: BTreeMap::new(), by_uid: BTreeMap::new(), by_name: BTreeMap::new() };
+        for sandbox in &observed.sandboxes {
+            let namespace = sandbox.metadata.namespace.as_deref().unwrap_or_default();
+            if let Some(claim) = sandbox.claim() {
+                sandboxes.by_claim.insert((namespace, claim), sandbox);
+            }
+            if let Some(uid) = &sandbox.metadata.uid {
+                sandboxes.by_uid.insert(uid, sandbox);
+            }
+            if let Some(name) = &sandbox.metadata.name {
+                sandboxes.by_name.insert((namespace, name), sandbox);
+            }
+        }
+        sandboxes
+    }
+
+    /// Whose a claim is. A Sandbox that owns it, or whose name its label has, but that uses another claim by now, has
+    /// been switched away from it.
+    pub(super) fn user_of(&self, claim: &'a PersistentVolumeClaim) -> User<'a> {
+        let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        let mut owners = claim
+            .owner_references()
+            .iter()
+            .filter(|owner| owner.kind == "Sandbox" && owner.api_version.starts_with("agenttier.io/"))
+            .peekable();
+        let owns_it = owners.peek().is_some();
+        if let Some(sandbox) = self.by_claim.get(&(namespace, name)) {
+            return User { sandbox: Some(sandbox), switched_to: None, names_it: true, owns_it };
+        }
+        let owner = owners.find_map(|owner| self.by_uid.get(owner.uid.as_str()).copied());
+        let labelled = || {
+            let label = claim.labels().get(SANDBOX_LABEL)?;
+            let sandbox = self.by_name.get(&(namespace, label.as_str())).copied()?;
+            sandbox.claim().is_some().then_some(sandbox)
+        };
+        let sandbox = owner.or_else(labelled);
+        User { sandbox, switched_to: sandbox.and_then(Sandbox::claim), names_it: false, owns_it }
+    }
+
+    /// Who used the volume that a snapshot of ours is of, if that Sandbox lives.
+    pub(super) fn former_user(&self, namespace: &str, snapshot: &VolumeSnapshot) -> Option<&'a Sandbox> {
+        let annotation =
+            |key: &str| snapshot.annotations().get(key).map(String::as_str).filter(|v| !v.is_empty());
+        match annotation(marks::SANDBOX_UID) {
+            Some(uid) => self.by_uid.get(uid).copied(),
+            None => self.by_name.get(&(namespace, annotation(marks::SANDBOX)?)).copied(),
+        }
+    }
+}
+
+/// A Sandbox as the planner sees it.
+pub(super) fn sandbox_ref(sandbox: &Sandbox) -> SandboxRef {
+    let annotation = |key: &str| sandbox.annotations().get(key).cloned();
+    let status = sandbox.status.as_ref();
+    SandboxRef {
+        name: sandbox.name_any(),
+        uid: sandbox.uid().unwrap_or_default(),
+        phase: sandbox.phase().to_owned(),
+        last_activity: status.and_then(|status| status.last_activity_timestamp.as_ref()).map(|time| time.0),
+        record: None,
+        overrides: Overrides {
+            enabled: annotation(marks::OVERRIDE_ENABLED),
+            interval: annotation(marks::OVERRIDE_INTERVAL),
+            retention: annotation(marks::OVERRIDE_RETENTION),
+            keep_last: annotation(marks::OVERRIDE_KEEP_LAST),
+        },
+    }
+}
