@@ -29,7 +29,7 @@ async fn make(stage: &Stage, name: &str, labels: &[(&str, &str)], annotations: &
 }
 
 /// Old scheduled snapshots go; clones, on-stop, AgentTier's, Velero's, forged and pinned ones stay, and so does
-/// the newest of a volume that has stopped being written to.
+/// the newest of a volume whose snapshots fail.
 #[tokio::test]
 async fn takes_only_what_we_made_and_never_the_last() {
     let stage = stage("pruning").await;
@@ -41,6 +41,9 @@ async fn takes_only_what_we_made_and_never_the_last() {
     user.wait_phase("s1", Phase::Stopped).await.unwrap();
     user.clone_sandbox("s1", "s2").await.unwrap();
     user.back_up("s1").await.unwrap();
+    // While it is stopped, one point would be enough.
+    user.resume("s1").await.unwrap();
+    user.wait_phase("s1", Phase::Running).await.unwrap();
 
     let uid = crate::place::claims(&stage).get("s1-workspace").await.unwrap().uid().unwrap();
     let ours = [(marks::MANAGED_BY, marks::US), (marks::SNAPSHOT_KIND, marks::SCHEDULED_BACKUP)];
