@@ -15,6 +15,7 @@ pub mod crds;
 pub mod csi;
 pub mod leader;
 pub mod observe;
+pub mod pin;
 pub mod publish;
 pub mod restore;
 pub mod server_clock;

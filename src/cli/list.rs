@@ -1,8 +1,9 @@
 //! `list`: the recovery points.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use agenttier_backup_plan::{Fate, Protection, Readiness, Verdict};
+use agenttier_backup_plan::{Fate, Protection, Readiness, Verdict, marks};
 use anyhow::bail;
 use clap::Args;
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::output::{Output, age, table};
 use super::{Cluster, Scope};
+use crate::csi::VolumeSnapshot;
 use crate::observe::Survey;
 
 /// So many names of sandboxes are told where one does not exist.
@@ -48,6 +50,8 @@ struct Row {
     readiness: Readiness,
     error: Option<String>,
     ours: bool,
+    /// What its pin says, where it has one.
+    pinned: Option<String>,
     #[serde(flatten)]
     fate: Fate,
 }
@@ -63,18 +67,31 @@ impl List {
         if let Some(sandbox) = &self.sandbox {
             check_known(sandbox, self.scope.namespace.as_deref(), &survey, &verdicts)?;
         }
+        let pins = pins(&survey);
         let rows: Vec<Row> = verdicts
             .into_iter()
             .filter(|verdict| self.sandbox.is_none() || verdict.sandbox == self.sandbox)
-            .flat_map(|verdict| rows(verdict, self.foreign))
+            .flat_map(|verdict| rows(verdict, self.foreign, &pins))
             .collect();
         self.output.print(&rows, |rows| print(now, rows))
     }
 }
 
-fn rows(verdict: Verdict, foreign: bool) -> impl Iterator<Item = Row> {
+/// What the pins of recovery points say, by namespace and name.
+type Pins = BTreeMap<(String, String), String>;
+
+fn pins(survey: &Survey) -> Pins {
+    let pin = |snapshot: &Arc<VolumeSnapshot>| {
+        let says = snapshot.annotations().get(marks::PINNED)?.clone();
+        Some(((snapshot.namespace().unwrap_or_default(), snapshot.name_any()), says))
+    };
+    survey.observed.snapshots.iter().filter_map(pin).collect()
+}
+
+fn rows(verdict: Verdict, foreign: bool, pins: &Pins) -> impl Iterator<Item = Row> {
     let Verdict { volume, sandbox, protection, points, .. } = verdict;
     points.into_iter().filter(move |point| point.ours || foreign).map(move |point| Row {
+        pinned: pins.get(&(volume.namespace.clone(), point.name.clone())).cloned(),
         namespace: volume.namespace.clone(),
         sandbox: sandbox.clone(),
         volume: volume.claim.clone(),
@@ -125,11 +142,17 @@ fn print(now: Timestamp, rows: &Vec<Row>) {
             row.protection.to_string(),
             row.snapshot.clone(),
             age(now, row.taken_at),
-            format!("{:?}", row.readiness),
+            format!("{:?}{}", row.readiness, if row.pinned.is_some() { ", pinned" } else { "" }),
             row.fate.to_string(),
         ]);
     }
     println!("{}", points.trim_fmt());
+    let reasons =
+        rows.iter().filter_map(|row| Some((row, row.pinned.as_ref().filter(|says| *says != "true")?)));
+    for (n, (row, reason)) in reasons.enumerate() {
+        let gap = if n == 0 { "\n" } else { "" };
+        println!("{gap}{}/{} is pinned: {reason}", row.namespace, row.snapshot);
+    }
     let errors = rows.iter().filter_map(|row| Some((row, row.error.as_ref()?)));
     for (n, (row, error)) in errors.enumerate() {
         let gap = if n == 0 { "\n" } else { "" };

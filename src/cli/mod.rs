@@ -4,9 +4,12 @@ mod completions;
 mod controller;
 mod crds;
 mod list;
+mod moment;
 mod output;
+mod pin;
 mod plan;
 mod restore;
+mod unpin;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +41,8 @@ enum Command {
     Plan(plan::Plan),
     List(list::List),
     Restore(restore::Restore),
+    Pin(pin::Pin),
+    Unpin(unpin::Unpin),
     Crds(crds::Crds),
     Completions(completions::Completions),
 }
@@ -99,6 +104,8 @@ pub async fn run() -> ExitCode {
         Command::Plan(command) => command.run(&cli.cluster).await,
         Command::List(command) => command.run(&cli.cluster).await,
         Command::Restore(command) => command.run(&cli.cluster).await,
+        Command::Pin(command) => command.run(&cli.cluster).await,
+        Command::Unpin(command) => command.run(&cli.cluster).await,
         Command::Crds(command) => command.run(&cli.cluster).await,
         Command::Completions(command) => command.run(),
     };
@@ -149,8 +156,11 @@ mod tests {
         for (command, taught) in [
             ("plan", "nothing is\nchanged"),
             ("list", "newest first"),
+            ("restore", "agenttier-backup restore s1 -n team-a --as-of 2h"),
             ("restore", "Examples:\n  agenttier-backup restore s1 -n team-a\n"),
             ("controller", "BackupPolicy"),
+            ("pin", "agenttier-backup pin --sandbox s1 -n team-a"),
+            ("unpin", "Examples:\n  agenttier-backup unpin "),
             ("crds", "Examples:\n  agenttier-backup crds "),
             ("completions", "Examples:\n  source <(agenttier-backup completions bash)"),
         ] {

@@ -5,21 +5,28 @@ use std::time::Duration;
 use agenttier_backup_plan::restore::{Start, Step};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 
 use super::Cluster;
+use super::moment::Moment;
 use super::output::{Format, Output};
 use crate::restore::{Order, Progress, Restored, restore};
 
 /// Restores a sandbox's workspace from a recovery point into a new sandbox beside it.
 ///
-/// The volume is made first, then the sandbox on top of it, in an order that keeps AgentTier from putting the
-/// new sandbox on an empty warm-pool volume. The source sandbox is not touched. Interrupted, it goes on where
-/// it was when the same command is run again.
+/// The volume is made first, then the sandbox on top of it, in an order that keeps AgentTier from
+/// putting the new sandbox on an empty warm-pool volume. The source sandbox is not touched.
+/// Interrupted, it goes on where it was when the same command is run again.
+///
+/// A moment for --as-of is such as 2026-11-20T10:00:00Z or 2026-11-20T10:00+01:00; without a zone it
+/// is in UTC. Or it says how long ago: 90m, 2h, 3d.
 ///
 /// Examples:
 ///   agenttier-backup restore s1 -n team-a
 ///   agenttier-backup restore s1 -n team-a --start stopped -o json
-///   agenttier-backup restore s1 -n team-a --as s1-yesterday --from s1-workspace-backup-1760000000
+///   agenttier-backup restore s1 -n team-a --as s1-monday --as-of 2026-11-20T18:00
+///   agenttier-backup restore s1 -n team-a --as-of 2h
+///   agenttier-backup restore s1 -n team-a --as s1-old --from s1-workspace-backup-1760000000
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Restore {
@@ -31,6 +38,9 @@ pub(super) struct Restore {
     /// The recovery point (a VolumeSnapshot) [default: the newest ready one]
     #[arg(long, value_name = "SNAPSHOT")]
     from: Option<String>,
+    /// The newest ready recovery point whose data is not younger than this
+    #[arg(long, value_name = "TIME", conflicts_with = "from")]
+    as_of: Option<Moment>,
     /// Take a recovery point of another sandbox's volume, under the spec of SANDBOX
     #[arg(long, requires = "from")]
     from_other: bool,
@@ -59,12 +69,14 @@ impl Restore {
     pub(super) async fn run(self, cluster: &Cluster) -> anyhow::Result<()> {
         // A name that cannot be is said before anybody is asked.
         let target = self.target.unwrap_or_else(|| format!("{}-restored", self.sandbox)).parse()?;
+        let as_of = self.as_of.map(as_of).transpose()?;
         let client = cluster.client().await?;
         let order = Order {
             namespace: self.namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
             sandbox: self.sandbox,
             from: self.from,
             from_other: self.from_other,
+            as_of,
             target,
             start: match self.start {
                 StartArg::Running => Start::Running,
@@ -78,6 +90,14 @@ impl Restore {
         screen.finish();
         self.output.print(&result?, print)
     }
+}
+
+/// A moment that is still to come is a slip of the pen: it would give the newest point, in silence.
+fn as_of(moment: Moment) -> anyhow::Result<Timestamp> {
+    let now = Timestamp::now();
+    let as_of = moment.seen_from(now);
+    anyhow::ensure!(as_of <= now, "--as-of {as_of} is still to come; it is {now:.0} now");
+    Ok(as_of)
 }
 
 fn print(restored: &Restored) {

@@ -10,6 +10,9 @@ use super::order::Order;
 use crate::age::age;
 use crate::api_error::sentence;
 
+/// So many recovery points are offered at once.
+const OFFERS: usize = 10;
+
 /// Why a restore has not ended well.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -49,6 +52,20 @@ pub enum RestoreError {
         /// The sandbox.
         sandbox: String,
         /// The newest recovery point of each volume.
+        offers: Vec<Offer>,
+        /// The command line that lacks a recovery point.
+        command: String,
+        /// When this was found.
+        now: Timestamp,
+    },
+    /// The data of every recovery point is younger than wanted.
+    #[error("{}", all_younger(.sandbox, *.as_of, .offers, .command, *.now))]
+    AllYounger {
+        /// The sandbox.
+        sandbox: String,
+        /// The moment that the data was wanted of.
+        as_of: Timestamp,
+        /// Its recovery points, oldest first.
         offers: Vec<Offer>,
         /// The command line that lacks a recovery point.
         command: String,
@@ -195,6 +212,20 @@ fn unclear(sandbox: &str, offers: &[Offer], command: &str, now: Timestamp) -> St
     )
 }
 
+fn all_younger(sandbox: &str, as_of: Timestamp, offers: &[Offer], command: &str, now: Timestamp) -> String {
+    let oldest = offers.iter().take(OFFERS).map(|Offer { point, taken_at, .. }| {
+        format!("\n  {command} --from {point}   # {} old, of {taken_at}", age(now, *taken_at))
+    });
+    let more = match offers.len().saturating_sub(OFFERS) {
+        0 => String::new(),
+        more => format!("\nand {more} younger ones"),
+    };
+    format!(
+        "sandbox {sandbox:?} has no recovery point of {as_of} or before; there are, oldest first:{}{more}",
+        oldest.collect::<String>()
+    )
+}
+
 fn begun_otherwise(target: &str, point: &str, sandbox: &str, go_on: Option<&str>) -> String {
     let earlier = if go_on.is_some() { "" } else { "an earlier " };
     let or = go_on.map(|command| format!(", or go on with that one:\n  {command}")).unwrap_or_default();
@@ -234,6 +265,28 @@ mod tests {
                  # 4h old, volume s2-workspace",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_too_young_is_listed_with_a_command_for_each() {
+        let now: Timestamp = "2026-01-02T12:00:00Z".parse().expect("a moment");
+        let offers = (1..=12)
+            .map(|n| Offer {
+                point: format!("p{n}"),
+                claim: "s1-workspace".into(),
+                in_use: true,
+                taken_at: now - jiff::SignedDuration::from_mins(60 - n),
+            })
+            .collect();
+        let as_of = now - jiff::SignedDuration::from_hours(1);
+        let command = "agenttier-backup restore s1 -n team-a --as x".to_owned();
+        let text = RestoreError::AllYounger { sandbox: "s1".into(), as_of, offers, command, now }.to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("of 2026-01-02T11:00:00Z or before"), "{text}");
+        let first =
+            "  agenttier-backup restore s1 -n team-a --as x --from p1   # 59m old, of 2026-01-02T11:01:00Z";
+        assert_eq!((lines[1], lines.len()), (first, 12), "{text}");
+        assert_eq!(lines[11], "and 2 younger ones");
     }
 
     #[test]

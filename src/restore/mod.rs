@@ -20,6 +20,7 @@ mod target;
 pub use error::{Leftover, Offer, RestoreError};
 pub use order::Order;
 pub use origin::Origin;
+pub(crate) use point::candidate;
 pub use prepare::Restore;
 pub use run::{Progress, Restored, restore};
 pub use target::{Target, TargetError};

@@ -1,6 +1,7 @@
 //! What is to be restored.
 
 use agenttier_backup_plan::restore::Start;
+use jiff::Timestamp;
 
 use super::target::Target;
 
@@ -15,6 +16,8 @@ pub struct Order {
     pub from: Option<String>,
     /// That VolumeSnapshot may be of another sandbox's volume.
     pub from_other: bool,
+    /// No data younger than this; where no VolumeSnapshot is named.
+    pub as_of: Option<Timestamp>,
     /// The Sandbox to make.
     pub target: Target,
     /// Whether it is to run.
@@ -40,7 +43,9 @@ impl Order {
     pub fn again(&self) -> String {
         let from = self.from.as_ref().map(|from| format!(" --from {from}")).unwrap_or_default();
         let other = if self.from_other { " --from-other" } else { "" };
-        self.command(&self.sandbox) + &from + other
+        // A moment, however it was given: later the same length of time ago would be another one.
+        let as_of = self.as_of.map(|as_of| format!(" --as-of {as_of}")).unwrap_or_default();
+        self.command(&self.sandbox) + &from + other + &as_of
     }
 }
 
@@ -54,6 +59,7 @@ pub(super) mod tests {
             sandbox: sandbox.into(),
             from: from.map(Into::into),
             from_other: false,
+            as_of: None,
             target: "mix".parse().expect("a name"),
             start: Start::Stopped,
             program: "agenttier-backup --context east".into(),
@@ -66,5 +72,7 @@ pub(super) mod tests {
         assert_eq!(order("s1", None).again(), plain);
         let from = Order { from_other: true, ..order("s1", Some("p1")) };
         assert_eq!(from.again(), format!("{plain} --from p1 --from-other"));
+        let as_of = Order { as_of: Some(Timestamp::UNIX_EPOCH), ..order("s1", None) };
+        assert_eq!(as_of.again(), format!("{plain} --as-of 1970-01-01T00:00:00Z"));
     }
 }

@@ -47,7 +47,7 @@ pub(super) async fn find_point(
             return Err(RestoreError::NoSuchPoint { name: name.clone(), namespace: order.namespace.clone() });
         };
         if !order.from_other {
-            is_of(&snapshot, &wanted(source, None), order)?;
+            is_of(&snapshot, &wanted(source, None, None), order)?;
         }
         return Ok(point);
     }
@@ -55,7 +55,7 @@ pub(super) async fn find_point(
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &order.namespace);
     let claim = claims.get_opt(&in_use).await;
     let claim = claim.map_err(|error| RestoreError::api("read volume claims", &error))?;
-    let wanted = wanted(source, claim.and_then(|claim| claim.metadata.uid));
+    let wanted = wanted(source, claim.and_then(|claim| claim.metadata.uid), order.as_of);
 
     let ours = ListParams::default().labels(&format!("{}={}", marks::MANAGED_BY, marks::US));
     let all = snapshots.list(&ours).await;
@@ -64,40 +64,49 @@ pub(super) async fn find_point(
     match choose(&wanted, all.iter().filter_map(candidate)) {
         Choice::Newest(newest) => by_name(&newest.name).ok_or_else(|| RestoreError::no_point(order)),
         Choice::None => Err(RestoreError::no_point(order)),
-        Choice::Unclear(newest) => {
-            let offers = newest.iter().filter_map(|newest| {
-                Some(Offer {
-                    point: newest.name.clone(),
-                    claim: newest.claim.clone(),
-                    in_use: wanted.volume.as_ref() == Some(&newest.volume),
-                    taken_at: by_name(&newest.name)?.taken_at,
-                })
-            });
-            Err(RestoreError::Unclear {
-                sandbox: order.sandbox.clone(),
-                offers: offers.collect(),
-                command: order.command(&order.sandbox),
-                now: Timestamp::now(),
-            })
-        }
+        Choice::Unclear(newest) => Err(RestoreError::Unclear {
+            sandbox: order.sandbox.clone(),
+            offers: newest.iter().map(|point| offer(&wanted, point)).collect(),
+            command: order.command(&order.sandbox),
+            now: Timestamp::now(),
+        }),
+        Choice::AllYounger(oldest) => Err(RestoreError::AllYounger {
+            sandbox: order.sandbox.clone(),
+            as_of: order.as_of.unwrap_or_default(),
+            offers: oldest.iter().map(|point| offer(&wanted, point)).collect(),
+            command: order.command(&order.sandbox),
+            now: Timestamp::now(),
+        }),
     }
 }
 
-fn wanted(source: &Sandbox, volume: Option<String>) -> Wanted {
+fn wanted(source: &Sandbox, volume: Option<String>, as_of: Option<Timestamp>) -> Wanted {
     let name = source.name_any();
     let claims = [Some(workspace_claim(&name)), source.claim().map(str::to_owned)];
     Wanted {
         sandbox: name,
         claims: claims.into_iter().flatten().collect(),
         volume: volume.map(VolumeUid::new),
+        as_of,
+    }
+}
+
+fn offer(wanted: &Wanted, point: &Candidate) -> Offer {
+    Offer {
+        point: point.name.clone(),
+        claim: point.claim.clone(),
+        in_use: wanted.volume.as_ref() == Some(&point.volume),
+        taken_at: point.taken_at,
     }
 }
 
 /// A snapshot of ours that can be restored from.
-fn candidate(snapshot: &VolumeSnapshot) -> Option<Candidate> {
+pub(crate) fn candidate(snapshot: &VolumeSnapshot) -> Option<Candidate> {
     let point = recovery_point(snapshot).filter(|point| point.ready && !point.terminating)?;
+    let taken_at = point.taken_at(Timestamp::now());
     let Ownership::Ours { volume } = point.ownership else { return None };
     Some(Candidate {
+        taken_at,
         name: point.name,
         volume,
         claim: snapshot.spec.source.persistent_volume_claim_name.clone()?,
@@ -160,11 +169,12 @@ mod tests {
             sandbox: "s2".into(),
             from: Some("p".into()),
             from_other: false,
+            as_of: None,
             target: "x".parse().expect("a name"),
             start: Start::Running,
             program: "agenttier-backup".into(),
         };
-        is_of(snapshot, &wanted(&source, None), &order)
+        is_of(snapshot, &wanted(&source, None, None), &order)
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl Order {
     fn goes_on_with(&self, begun: &Origin, source: Option<&Sandbox>) -> Result<(), RestoreError> {
         let same_sandbox = self.sandbox == begun.sandbox
             && source.is_none_or(|source| source.uid().as_deref() == Some(begun.sandbox_uid.as_str()));
-        let same_point = self.from.as_ref().is_none_or(|from| *from == begun.point);
+        let same_point = self.from.as_ref().is_none_or(|from| *from == begun.point)
+            && self.as_of.is_none_or(|as_of| begun.taken_at <= as_of);
         if same_sandbox && same_point {
             return Ok(());
         }
@@ -98,12 +99,19 @@ mod tests {
         }
     }
 
+    /// `begun` is from second 0.
+    fn as_of(second: i64) -> Order {
+        let as_of = jiff::Timestamp::from_second(second).expect("a moment");
+        Order { as_of: Some(as_of), ..order("s1", None) }
+    }
+
     #[test]
     fn the_same_order_goes_on() {
         for (order, source) in [
             (order("s1", None), Some(sandbox("s1", "u1"))),
             (order("s1", Some("p1")), Some(sandbox("s1", "u1"))),
             (order("s1", None), None),
+            (as_of(0), Some(sandbox("s1", "u1"))),
         ] {
             assert!(order.goes_on_with(&begun(), source.as_ref()).is_ok(), "{order:?}");
         }
@@ -118,6 +126,9 @@ mod tests {
         let point =
             order("s1", Some("p2")).goes_on_with(&begun(), Some(&sandbox("s1", "u1"))).expect_err("refused");
         assert!(point.to_string().ends_with(go_on), "{point}");
+        let younger =
+            as_of(-1).goes_on_with(&begun(), Some(&sandbox("s1", "u1"))).expect_err("of younger data");
+        assert!(younger.to_string().ends_with(go_on), "{younger}");
         let namesake =
             order("s1", None).goes_on_with(&begun(), Some(&sandbox("s1", "u9"))).expect_err("refused");
         assert!(namesake.to_string().contains("an earlier sandbox \"s1\""), "{namesake}");

@@ -9,6 +9,7 @@ mod crd;
 mod leaders;
 mod listing;
 mod orders;
+mod pins;
 mod place;
 mod protection;
 mod pruning;

@@ -2,9 +2,10 @@
 
 mod interruptions;
 mod limits;
+mod moments;
 mod origins;
 mod refusals;
-mod rights;
+pub(crate) mod rights;
 
 use std::time::Duration;
 

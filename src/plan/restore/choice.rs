@@ -23,6 +23,8 @@ pub struct Candidate {
     pub sandbox: Option<String>,
     /// When it was created, by the API server's clock.
     pub created: Timestamp,
+    /// The moment that its data is from.
+    pub taken_at: Timestamp,
 }
 
 /// The sandbox whose data is wanted.
@@ -35,6 +37,8 @@ pub struct Wanted {
     pub claims: Vec<String>,
     /// UID of the claim that it uses now, where that exists.
     pub volume: Option<VolumeUid>,
+    /// No data younger than this is wanted.
+    pub as_of: Option<Timestamp>,
 }
 
 /// What to restore from.
@@ -45,6 +49,8 @@ pub enum Choice {
     /// There are recovery points, but not of one volume, or not of the volume that the sandbox uses now: the newest
     /// of each, newest first.
     Unclear(Vec<Candidate>),
+    /// There are recovery points, but the data of all of them is younger than wanted: oldest first.
+    AllYounger(Vec<Candidate>),
     /// There is none.
     None,
 }
@@ -62,11 +68,15 @@ impl Wanted {
 /// The newest is the newest by the API server's clock, as retention has it: the storage's may tell any time.
 #[must_use]
 pub fn choose(wanted: &Wanted, candidates: impl IntoIterator<Item = Candidate>) -> Choice {
+    let own = candidates.into_iter().filter(|point| wanted.had(&point.claim, point.sandbox.as_deref()));
+    let is_old_enough = |point: &Candidate| wanted.as_of.is_none_or(|as_of| point.taken_at <= as_of);
+    let (eligible, mut younger): (Vec<_>, Vec<_>) = own.partition(is_old_enough);
+    if eligible.is_empty() && !younger.is_empty() {
+        younger.sort_by(|a, b| (a.taken_at, &a.name).cmp(&(b.taken_at, &b.name)));
+        return Choice::AllYounger(younger);
+    }
     let mut newest: BTreeMap<VolumeUid, Candidate> = BTreeMap::new();
-    for candidate in candidates {
-        if !wanted.had(&candidate.claim, candidate.sandbox.as_deref()) {
-            continue;
-        }
+    for candidate in eligible {
         let best = newest.entry(candidate.volume.clone()).or_insert_with(|| candidate.clone());
         if (candidate.created, &candidate.name) > (best.created, &best.name) {
             *best = candidate;
@@ -94,6 +104,7 @@ mod tests {
             claim: claim.into(),
             sandbox: sandbox.map(Into::into),
             created: Timestamp::from_second(second).expect("within range"),
+            taken_at: Timestamp::from_second(second).expect("within range"),
         }
     }
 
@@ -103,7 +114,12 @@ mod tests {
             sandbox: "s1".into(),
             claims: vec!["s1-workspace".into(), uses.into()],
             volume: volume.map(VolumeUid::new),
+            as_of: None,
         }
+    }
+
+    fn as_of(second: i64, wanted: Wanted) -> Wanted {
+        Wanted { as_of: Some(Timestamp::from_second(second).expect("within range")), ..wanted }
     }
 
     fn unclear(wanted: &Wanted, points: &[Candidate]) -> Vec<String> {
@@ -162,5 +178,49 @@ mod tests {
         assert_eq!(choose(&s1("s1-workspace", Some("u1")), points), Choice::None);
         assert!(!s1("pool-1-pvc", None).had("s2-workspace", None));
         assert!(s1("pool-1-pvc", None).had("pool-2-pvc", Some("s1")), "it used that one once");
+    }
+
+    #[test]
+    fn as_of_a_moment_it_is_the_newest_that_is_not_younger() {
+        let points = [
+            point("first", "s1-workspace", "u1", Some("s1"), 10),
+            point("second", "s1-workspace", "u1", Some("s1"), 20),
+            point("third", "s1-workspace", "u1", Some("s1"), 30),
+            point("others", "s2-workspace", "u2", Some("s2"), 5),
+        ];
+        let s1 = || s1("s1-workspace", Some("u1"));
+        for (second, wanted) in
+            [(10, "first"), (19, "first"), (20, "second"), (29, "second"), (30, "third"), (99, "third")]
+        {
+            assert_eq!(newest(&as_of(second, s1()), &points), wanted, "as of {second}");
+        }
+        let Choice::AllYounger(there_are) = choose(&as_of(9, s1()), points.clone()) else {
+            panic!("all are younger, and another sandbox's is none of its")
+        };
+        let names: Vec<_> = there_are.iter().map(|point| point.name.as_str()).collect();
+        assert_eq!(names, ["first", "second", "third"]);
+        assert_eq!(choose(&as_of(99, s1()), points[3..].to_vec()), Choice::None);
+    }
+
+    /// What counts is when the data was cut. A later order may have cut earlier data only by a clock that is wrong,
+    /// so that among those that are old enough the last order is the newest.
+    #[test]
+    fn as_of_goes_by_the_data_and_newest_by_the_order() {
+        let moment = |second| Timestamp::from_second(second).expect("within range");
+        let mut late = point("late", "s1-workspace", "u1", Some("s1"), 20);
+        late.taken_at = moment(40);
+        let points = [point("early", "s1-workspace", "u1", Some("s1"), 10), late];
+        assert_eq!(newest(&as_of(39, s1("s1-workspace", Some("u1"))), &points), "early");
+        assert_eq!(newest(&as_of(40, s1("s1-workspace", Some("u1"))), &points), "late");
+    }
+
+    #[test]
+    fn before_it_was_moved_a_sandbox_had_one_volume_only() {
+        let points = [
+            point("work", "s1-workspace", "u1", Some("s1"), 10),
+            point("empty", "pool-1-pvc", "u2", Some("s1"), 30),
+        ];
+        let wanted = as_of(20, s1("pool-1-pvc", Some("u2")));
+        assert_eq!(unclear(&wanted, &points), ["work"], "of another volume than the one in use: asked about");
     }
 }

@@ -18,13 +18,13 @@ const DOCUMENT: &str = include_str!("../../../docs/rights.md");
 
 /// A verb on a resource of the sandbox's namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Right {
+pub(crate) struct Right {
     verb: String,
     resource: String,
 }
 
-/// What the document says that `restore` needs in the sandbox's namespace.
-fn documented() -> Vec<Right> {
+/// What the document says that a command needs in the sandbox's namespace.
+pub(crate) fn documented(wanted: &str) -> Vec<Right> {
     let mut command = String::new();
     let mut rights = vec![];
     let (_, commands) = DOCUMENT.split_once("## The commands").unwrap();
@@ -34,7 +34,7 @@ fn documented() -> Vec<Right> {
         if !of.is_empty() {
             command.clone_from(of);
         }
-        if command == "restore" && place == "the sandbox's namespace" {
+        if command == wanted && place == "the sandbox's namespace" {
             for (resource, verb) in
                 resources.split(", ").flat_map(|resource| verbs.split(", ").map(move |verb| (resource, verb)))
             {
@@ -65,7 +65,7 @@ fn group(resource: &str) -> &'static str {
 }
 
 /// Gives the account these rights in the namespace, and no others.
-async fn grant(stage: &Stage, rights: &[Right]) {
+pub(crate) async fn grant(stage: &Stage, rights: &[Right]) {
     let roles: Api<Role> = Api::namespaced(stage.client.clone(), TEAM);
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
@@ -75,7 +75,7 @@ async fn grant(stage: &Stage, rights: &[Right]) {
     roles.patch(ACCOUNT, &params, &Patch::Apply(&role)).await.unwrap();
 }
 
-async fn account(stage: &Stage) -> PathBuf {
+pub(crate) async fn account(stage: &Stage) -> PathBuf {
     let accounts: Api<ServiceAccount> = Api::namespaced(stage.client.clone(), TEAM);
     let account = serde_json::from_value(json!({ "metadata": { "name": ACCOUNT } })).unwrap();
     accounts.create(&PostParams::default(), &account).await.unwrap();
@@ -90,7 +90,7 @@ async fn account(stage: &Stage) -> PathBuf {
     stage.cluster.service_account_kubeconfig(TEAM, ACCOUNT).await.unwrap()
 }
 
-async fn run(stage: &Stage, kubeconfig: &std::path::Path, args: &[&str]) -> Output {
+pub(crate) async fn run(stage: &Stage, kubeconfig: &std::path::Path, args: &[&str]) -> Output {
     let process = stage.begin(args, kubeconfig).await.unwrap();
     Output { exit: process.wait().await.unwrap(), text: process.log().unwrap() }
 }
@@ -106,7 +106,7 @@ async fn a_namespaces_admin_restores_with_the_documented_rights() {
     protect(&stage).await;
     let _ = (point_of(&stage, "s1").await, point_of(&stage, "s2").await);
 
-    let rights = documented();
+    let rights = documented("restore");
     assert!(rights.len() > 8, "{rights:?}");
     grant(&stage, &rights).await;
     let kubeconfig = account(&stage).await;
