@@ -1,24 +1,51 @@
 //! `plan`: what the controller is going to do, what is kept, and why.
 
+mod files;
+mod policies;
+
+use std::path::PathBuf;
+
 use agenttier_backup_plan::{Action, Fate, Note, Rate, Readiness, Verdict, in_order};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::moment::Moment;
 use super::output::{Output, age, table};
 use super::{Cluster, Scope};
-use crate::observe::Survey;
+use crate::observe::{Meaning, Place, Survey, meanings};
 
-/// Shows what the controller is going to do: which snapshots it wants to take and prune, in which order, which
-/// recovery points are kept and why, and which volumes are not protected.
+/// Shows what the controller is going to do: which snapshots it wants to take and prune, in which
+/// order, which recovery points are kept and why, and which volumes are not protected.
 ///
-/// It is computed here, by the controller's own rules, from what the cluster holds now; nothing is changed. How much
-/// of it is done at once is for the controller to say: it keeps to a pace, and has only so many snapshots of a CSI
-/// driver under way.
+/// It is computed here, by the controller's own rules, from what the cluster holds now; nothing is
+/// changed. How much of it is done at once is for the controller to say: it keeps to a pace, and has
+/// only so many snapshots of a CSI driver under way.
 ///
-/// With -n, no right beyond that namespace is needed; but whoever may not read policies is not told what is due.
+/// With -n, no right beyond that namespace is needed; but whoever may not read policies is not told
+/// what is due.
+///
+/// With -f, files stand for the cluster: BackupPolicies, Namespaces, Sandboxes, volume claims, volumes
+/// and VolumeSnapshots in YAML or JSON, as somebody wrote them or as `kubectl get -o yaml` prints them.
+/// Nothing is asked of any cluster. What only a cluster would know is made up and said: a namespace that
+/// is mentioned but not given exists without labels, what says no time of creation is new at --now, a
+/// claim without a status is bound.
+///
+/// Examples:
+///   agenttier-backup plan
+///   agenttier-backup plan -n team-a -o json
+///   agenttier-backup plan -f policies.yaml             # what the policies mean
+///   kubectl get sandboxes,pvc,volumesnapshots,namespaces,backuppolicies -A -o yaml |
+///     agenttier-backup plan -f - -f new-policy.yaml    # what a new policy would do; the last one of a name counts
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct Plan {
+    /// Files, or folders of them, in place of the cluster; - is the standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE", num_args = 1..)]
+    files: Vec<PathBuf>,
+    /// The moment to plan for [default: now]: 2026-11-20T10:00 (UTC without a zone), or how long ago
+    #[arg(long, value_name = "TIME", requires = "files")]
+    now: Option<Moment>,
     #[command(flatten)]
     scope: Scope,
     #[command(flatten)]
@@ -34,6 +61,8 @@ struct Report {
     #[serde(skip)]
     whys: Vec<String>,
     volumes: Vec<Verdict>,
+    /// What each policy means, in the order in which they win.
+    policies: Vec<Meaning>,
     /// Kinds that whoever asks may not read.
     hidden: Vec<String>,
     /// Objects that make no sense.
@@ -42,21 +71,40 @@ struct Report {
 
 impl Plan {
     pub(super) async fn run(self, cluster: &Cluster) -> anyhow::Result<()> {
-        let survey = Survey::take(&cluster.client().await?, self.scope.namespace.as_deref()).await?;
         let now = Timestamp::now();
-        for caveat in survey.caveats() {
-            eprintln!("note: {caveat}");
+        let now = self.now.map_or(now, |moment| moment.seen_from(now));
+        let (survey, notes) = self.look(cluster, now).await?;
+        for note in survey.caveats().iter().chain(&notes) {
+            eprintln!("note: {note}");
         }
         let volumes = survey.judge(now);
         let wanted = in_order(&survey.setbacks(), &volumes);
         let whys = wanted.iter().map(|(verdict, action)| why(now, verdict, action)).collect();
         let actions = wanted.into_iter().map(|(_, action)| action.clone()).collect();
+        let policies = meanings(&survey.observed);
         let Survey { hidden, unreadable, .. } = survey;
-        let report = Report { now, actions, whys, volumes, hidden, unreadable };
+        let report = Report { now, actions, whys, volumes, policies, hidden, unreadable };
         self.output.print(&report, |report| self.print(report))
     }
 
+    /// What there is, and what is to be known of it.
+    async fn look(&self, cluster: &Cluster, now: Timestamp) -> anyhow::Result<(Survey, Vec<String>)> {
+        let namespace = self.scope.namespace.as_deref();
+        if self.files.is_empty() {
+            return Ok((Survey::take(&cluster.client().await?, namespace).await?, Vec::new()));
+        }
+        let place = Place { namespace: namespace.unwrap_or("default").to_owned(), now };
+        let (mut survey, notes) = Survey::of_manifests(files::read(&self.files)?, &place);
+        if let Some(namespace) = namespace {
+            survey.narrow(namespace);
+        }
+        Ok((survey, notes))
+    }
+
     fn print(&self, report: &Report) {
+        if !self.files.is_empty() {
+            policies::print(&report.policies);
+        }
         if report.volumes.is_empty() {
             println!("No workspace volumes found.");
             return;

@@ -66,7 +66,7 @@ impl Survey {
         Ok(survey)
     }
 
-    fn note<K: Resource<DynamicType = ()>>(&mut self, list: Listed<K>) -> Vec<Arc<K>> {
+    pub(super) fn note<K: Resource<DynamicType = ()>>(&mut self, list: Listed<K>) -> Vec<Arc<K>> {
         let Listed::Seen(objects) = list else {
             self.hidden.push(name_of::<K>());
             return Vec::new();
@@ -173,7 +173,7 @@ where
 }
 
 /// What came of a list.
-enum Listed<K> {
+pub(super) enum Listed<K> {
     Seen(Vec<DeserializeGuard<K>>),
     Hidden,
 }
