@@ -155,6 +155,7 @@ mod tests {
         let mut cli = Cli::command();
         for (command, taught) in [
             ("plan", "nothing is\nchanged"),
+            ("plan", "Examples:\n  agenttier-backup plan\n"),
             ("list", "newest first"),
             ("restore", "agenttier-backup restore s1 -n team-a --as-of 2h"),
             ("restore", "Examples:\n  agenttier-backup restore s1 -n team-a\n"),

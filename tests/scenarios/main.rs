@@ -8,6 +8,7 @@ mod contract;
 mod crd;
 mod leaders;
 mod listing;
+mod manifests;
 mod orders;
 mod pins;
 mod place;

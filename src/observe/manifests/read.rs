@@ -10,7 +10,7 @@ pub struct ManifestError(String);
 /// The objects of a text of YAML documents or JSON values, those within Lists included. An empty document is none.
 ///
 /// # Errors
-/// When it is neither YAML nor JSON.
+/// When it is neither YAML nor JSON, or holds something other than objects.
 pub fn objects(text: &str) -> Result<Vec<Value>, ManifestError> {
     let documents: Vec<Value> = if text.trim_start().starts_with('{') {
         let documents = serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>();
@@ -20,6 +20,11 @@ pub fn objects(text: &str) -> Result<Vec<Value>, ManifestError> {
     };
     let mut objects = Vec::new();
     for document in documents {
+        if !(document.is_object() || document.is_null()) {
+            return Err(ManifestError(
+                "it holds something that is no object with apiVersion and kind".to_owned(),
+            ));
+        }
         flatten(document, &mut objects);
     }
     Ok(objects)
@@ -60,6 +65,9 @@ mod tests {
     fn what_is_neither_is_refused_with_its_place() {
         for text in ["kind: [", "{\"kind\": "] {
             assert!(objects(text).expect_err(text).to_string().contains("line"), "{text}");
+        }
+        for text in ["just = \"text\"\n", "- kind: A\n", "kind: A\n---\n7\n"] {
+            assert!(objects(text).expect_err(text).to_string().contains("no object"), "{text}");
         }
     }
 }
