@@ -58,7 +58,8 @@ struct Row {
 
 impl List {
     pub(super) async fn run(self, cluster: &Cluster) -> anyhow::Result<()> {
-        let survey = Survey::take(&cluster.client().await?, self.scope.namespace.as_deref()).await?;
+        let client = cluster.client().await?;
+        let survey = Box::pin(Survey::take(&client, self.scope.namespace.as_deref())).await?;
         for caveat in survey.caveats() {
             eprintln!("note: {caveat}");
         }

@@ -91,7 +91,8 @@ impl Plan {
     async fn look(&self, cluster: &Cluster, now: Timestamp) -> anyhow::Result<(Survey, Vec<String>)> {
         let namespace = self.scope.namespace.as_deref();
         if self.files.is_empty() {
-            return Ok((Survey::take(&cluster.client().await?, namespace).await?, Vec::new()));
+            let client = cluster.client().await?;
+            return Ok((Box::pin(Survey::take(&client, namespace)).await?, Vec::new()));
         }
         let place = Place { namespace: namespace.unwrap_or("default").to_owned(), now };
         let (mut survey, notes) = Survey::of_manifests(files::read(&self.files)?, &place);
