@@ -12,9 +12,9 @@ use crate::csi::VolumeSnapshot;
 
 /// Sandboxes by all that ties a volume to one.
 pub(super) struct Sandboxes<'a> {
-    by_claim: BTreeMap<(&'a str, &'a str), &'a Sandbox>,
-    by_uid: BTreeMap<&'a str, &'a Sandbox>,
-    by_name: BTreeMap<(&'a str, &'a str), &'a Sandbox>,
+    of_claim: BTreeMap<(&'a str, &'a str), &'a Sandbox>,
+    of_uid: BTreeMap<&'a str, &'a Sandbox>,
+    named: BTreeMap<(&'a str, &'a str), &'a Sandbox>,
 }
 
 /// The Sandbox of a claim.
@@ -32,17 +32,17 @@ pub(super) struct User<'a> {
 impl<'a> Sandboxes<'a> {
     pub(super) fn of(observed: &'a Observed) -> Self {
         let mut sandboxes =
-            Self { by_claim: BTreeMap::new(), by_uid: BTreeMap::new(), by_name: BTreeMap::new() };
+            Self { of_claim: BTreeMap::new(), of_uid: BTreeMap::new(), named: BTreeMap::new() };
         for sandbox in &observed.sandboxes {
             let namespace = sandbox.metadata.namespace.as_deref().unwrap_or_default();
             if let Some(claim) = sandbox.claim() {
-                sandboxes.by_claim.insert((namespace, claim), sandbox);
+                sandboxes.of_claim.insert((namespace, claim), sandbox);
             }
             if let Some(uid) = &sandbox.metadata.uid {
-                sandboxes.by_uid.insert(uid, sandbox);
+                sandboxes.of_uid.insert(uid, sandbox);
             }
             if let Some(name) = &sandbox.metadata.name {
-                sandboxes.by_name.insert((namespace, name), sandbox);
+                sandboxes.named.insert((namespace, name), sandbox);
             }
         }
         sandboxes
@@ -59,13 +59,13 @@ impl<'a> Sandboxes<'a> {
             .filter(|owner| owner.kind == "Sandbox" && owner.api_version.starts_with("agenttier.io/"))
             .peekable();
         let owns_it = owners.peek().is_some();
-        if let Some(sandbox) = self.by_claim.get(&(namespace, name)) {
+        if let Some(sandbox) = self.of_claim.get(&(namespace, name)) {
             return User { sandbox: Some(sandbox), switched_to: None, names_it: true, owns_it };
         }
-        let owner = owners.find_map(|owner| self.by_uid.get(owner.uid.as_str()).copied());
+        let owner = owners.find_map(|owner| self.of_uid.get(owner.uid.as_str()).copied());
         let labelled = || {
             let label = claim.labels().get(SANDBOX_LABEL)?;
-            let sandbox = self.by_name.get(&(namespace, label.as_str())).copied()?;
+            let sandbox = self.named.get(&(namespace, label.as_str())).copied()?;
             sandbox.claim().is_some().then_some(sandbox)
         };
         let sandbox = owner.or_else(labelled);
@@ -77,8 +77,8 @@ impl<'a> Sandboxes<'a> {
         let annotation =
             |key: &str| snapshot.annotations().get(key).map(String::as_str).filter(|v| !v.is_empty());
         match annotation(marks::SANDBOX_UID) {
-            Some(uid) => self.by_uid.get(uid).copied(),
-            None => self.by_name.get(&(namespace, annotation(marks::SANDBOX)?)).copied(),
+            Some(uid) => self.of_uid.get(uid).copied(),
+            None => self.named.get(&(namespace, annotation(marks::SANDBOX)?)).copied(),
         }
     }
 }

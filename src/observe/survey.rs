@@ -42,6 +42,11 @@ impl Survey {
     /// # Errors
     /// When a list cannot be had; the error names the kind.
     pub async fn take(client: &Client, namespace: Option<&str>) -> anyhow::Result<Self> {
+        // Boxed: so many lists at once make a large future.
+        Box::pin(Self::read(client, namespace)).await
+    }
+
+    async fn read(client: &Client, namespace: Option<&str>) -> anyhow::Result<Self> {
         let (claims, sandboxes, snapshots, persistent_volumes, policies, namespaces, extras) = futures::try_join!(
             list_in(client, namespace),
             list_in(client, namespace),

@@ -21,7 +21,7 @@ impl Tailored {
                 let held = Governance::Held { policy: policy.name.clone(), reason: Reason::OptedOut };
                 return Self { governance: held, invalid: None };
             }
-            Some(Asked::Policy(policy)) => (policy, None),
+            Some(Asked::Policy(policy)) => (*policy, None),
             Some(Asked::Nonsense(problem)) => (policy.clone(), Some(problem)),
             None => (policy.clone(), None),
         };

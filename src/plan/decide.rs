@@ -28,6 +28,7 @@ pub fn decide(
     let tailored = Tailored::of(governance, volume, around.pressure);
     let course = Course::of(&tailored, volume);
     let in_force = course.policy();
+    let retention = in_force.map(|policy| policy.retention);
     let ready_timeout = in_force.map_or(crate::FAILED_AFTER, |policy| policy.ready_timeout);
     let readiness: Vec<Readiness> =
         volume.points.iter().map(|point| Readiness::of(point, now, ready_timeout)).collect();
@@ -53,6 +54,7 @@ pub fn decide(
         policy: governance.policy_name().map(str::to_owned),
         driver: volume.driver.clone(),
         interval,
+        retention,
         protection,
         wake: wake.into_iter().chain(judgements).filter(|at| *at > now).min(),
         points: judged(now, volume, &readiness, fates),

@@ -13,6 +13,7 @@
 //! - [`restore::next_step`] says what a restore has to do next, from what exists.
 
 mod admission;
+mod capacity;
 mod class;
 mod course;
 mod decide;
@@ -50,6 +51,7 @@ mod volume;
 pub mod workspace;
 
 pub use admission::{Admission, Limits, Waiting, admit, in_order};
+pub use capacity::{Capacity, steady_points};
 pub use class::SnapshotClass;
 pub use decide::decide;
 pub use fate::{Fate, Keep, Spent};

@@ -22,7 +22,7 @@ pub struct Overrides {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// To be backed up like this.
-    Policy(Policy),
+    Policy(Box<Policy>),
     /// To be left alone.
     OptedOut,
     /// One of the annotations makes no sense, and why.
@@ -33,7 +33,7 @@ impl Overrides {
     /// What they ask for, of this policy.
     pub(crate) fn of(&self, policy: &Policy) -> Asked {
         match self.read(policy) {
-            Ok(Some(policy)) => Asked::Policy(policy),
+            Ok(Some(policy)) => Asked::Policy(Box::new(policy)),
             Ok(None) => Asked::OptedOut,
             Err(problem) => Asked::Nonsense(problem),
         }

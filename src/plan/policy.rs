@@ -56,6 +56,7 @@ impl Interval {
 
 /// Which policy a namespace follows, and whether it is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one a namespace, and nearly all are the large one")]
 pub enum Governance {
     /// No policy selects the namespace.
     Nobody,

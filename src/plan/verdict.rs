@@ -37,6 +37,8 @@ pub struct Verdict {
     pub driver: Option<String>,
     /// Interval of the volumes that take part in snapshots; `None` for those that do not.
     pub interval: Option<Interval>,
+    /// By what its points are kept, where that is decided.
+    pub retention: Option<Retention>,
     /// Whether it can be restored from a recent point.
     pub protection: Protection,
     /// Every snapshot of its claim, newest first, and what becomes of it.
@@ -72,6 +74,7 @@ impl Verdict {
             policy: governance.policy_name().map(str::to_owned),
             driver: volume.driver.clone(),
             interval: None,
+            retention: None,
             protection: Protection::Unprotected { reason: Reason::JudgementFailed },
             points: vec![],
             wants: vec![],
@@ -216,6 +219,7 @@ impl fmt::Display for Protection {
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action")]
+#[expect(clippy::large_enum_variant, reason = "few are alive at a time, and most are the large one")]
 pub enum Action {
     /// Delete a recovery point.
     Prune(Prune),

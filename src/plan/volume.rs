@@ -129,6 +129,7 @@ pub struct Volume {
 
 /// One VolumeSnapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts read off an object, each by itself")]
 pub struct RecoveryPoint {
     /// Its name.
     pub name: String,

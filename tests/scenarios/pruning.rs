@@ -52,8 +52,14 @@ async fn takes_only_what_we_made_and_never_the_last() {
     make(&stage, "veleros", &[ours[0], ours[1], ("velero.io/backup-name", "b")], &of_volume).await;
     make(&stage, "forged-source", &ours, &[(marks::VOLUME_UID, &uid), (marks::CLAIM, "other-workspace")])
         .await;
-    make(&stage, "earlier-volume", &ours, &[(marks::VOLUME_UID, "gone"), (marks::CLAIM, "s1-workspace")])
-        .await;
+    let sandbox = running.uid().unwrap();
+    let of_earlier = [
+        (marks::VOLUME_UID, "gone"),
+        (marks::CLAIM, "s1-workspace"),
+        (marks::SANDBOX, "s1"),
+        (marks::SANDBOX_UID, sandbox.as_str()),
+    ];
+    make(&stage, "earlier-volume", &ours, &of_earlier).await;
     make(&stage, "pinned", &ours, &[of_volume[0], of_volume[1], (marks::PINNED, "audit")]).await;
     let kept = stage.points(TEAM).await.unwrap().names();
     assert_eq!(kept.len(), 8, "on-stop, clone, AgentTier's own and five by hand: {kept:?}");

@@ -18,6 +18,7 @@ fn verdict(claim: &str, protection: Protection) -> Verdict {
         policy: Some("default".into()),
         driver: None,
         interval: None,
+        retention: None,
         protection,
         points: vec![],
         wants: vec![],

@@ -33,6 +33,10 @@ fn a_verdict() {
         "policy": "default",
         "driver": "dir.csi",
         "interval": "PT6H",
+        "retention": {
+            "maxAge": "PT336H", "keepLast": 1, "maxCount": null,
+            "thin": { "daily": null, "weekly": null, "monthly": null },
+        },
         "protection": { "state": "Overdue", "newest": "2023-11-14T02:13:20Z", "reason": "QuotaExceeded" },
         "points": [
             {
