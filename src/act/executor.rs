@@ -1,14 +1,19 @@
 //! Carrying out a list of orders.
 
-use agenttier_backup_plan::{Action, ActionKind};
+use std::time::Duration;
+
+use agenttier_backup_plan::{Action, ActionKind, RecordSight, Subject};
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::Client;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
+use super::collect::{collect, named_records};
 use super::mark::mark;
 use super::prune::prune;
+use super::record::record;
 use super::take_snapshot::take_snapshot;
 use crate::client::CALL_DEADLINE;
 use crate::csi::VolumeSnapshot;
@@ -63,6 +68,56 @@ impl Executor {
             rest = others;
         }
         outcomes
+    }
+
+    /// Makes records, in their order. After half of `limit` no further one is begun, and after all of it those under
+    /// way are given up, so that what comes next is not kept waiting.
+    pub async fn record(
+        &self,
+        subjects: Vec<Subject>,
+        limit: Duration,
+        stop: &CancellationToken,
+    ) -> Vec<(Subject, Result<(), Failure>)> {
+        let begun = Instant::now();
+        futures::stream::iter(subjects)
+            .take_while(|_| std::future::ready(!stop.is_cancelled() && begun.elapsed() < limit / 2))
+            .map(|subject| async move {
+                let made = record(&self.client, &self.leadership, &subject);
+                let made = tokio::time::timeout_at(begun + limit, made).await;
+                (subject, made.unwrap_or(Err(Failure::NoAnswer)))
+            })
+            .buffer_unordered(self.at_once)
+            .collect()
+            .await
+    }
+
+    /// Deletes records of one namespace that nothing refers to, under the same limit.
+    pub async fn collect(
+        &self,
+        namespace: &str,
+        records: Vec<RecordSight>,
+        limit: Duration,
+        stop: &CancellationToken,
+    ) -> Vec<(RecordSight, Result<(), Failure>)> {
+        let begun = Instant::now();
+        let named = tokio::time::timeout(limit / 2, named_records(&self.client, namespace)).await;
+        let named = match named.unwrap_or(Err(Failure::NoAnswer)) {
+            Ok(named) => named,
+            // One list for all: one failure tells as much as many.
+            Err(failure) => {
+                return records.into_iter().next().map(|first| (first, Err(failure))).into_iter().collect();
+            }
+        };
+        futures::stream::iter(records)
+            .take_while(|_| std::future::ready(!stop.is_cancelled() && begun.elapsed() < limit / 2))
+            .map(async |record| {
+                let gone = collect(&self.client, &self.leadership, &record, &named);
+                let gone = tokio::time::timeout_at(begun + limit, gone).await;
+                (record, gone.unwrap_or(Err(Failure::NoAnswer)))
+            })
+            .buffer_unordered(self.at_once)
+            .collect()
+            .await
     }
 
     async fn run_batch(

@@ -3,7 +3,6 @@
 use agenttier_backup_plan::LARGEST_RECORD;
 
 use crate::api_error::sentence;
-use crate::client::CALL_DEADLINE;
 use crate::leader::NotLeading;
 
 /// Why an order could not be carried out. The names are stable: they are shown in Events and logs.
@@ -51,7 +50,7 @@ pub enum Failure {
     #[error("the API server refuses: {0}")]
     Refused(String),
     /// The API server did not answer in time; the write may have been carried out.
-    #[error("no answer within {} s", CALL_DEADLINE.as_secs())]
+    #[error("no answer in time")]
     NoAnswer,
     /// The API server could not be reached or could not answer.
     #[error("{0}")]

@@ -1,10 +1,12 @@
 //! Acting: the planner's orders turned into API calls.
 
+mod collect;
 mod executor;
 mod failure;
 mod gone;
 mod mark;
 mod prune;
+mod record;
 mod rest;
 mod take_snapshot;
 

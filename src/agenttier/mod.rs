@@ -4,8 +4,13 @@
 
 mod names;
 mod sandbox;
+mod template;
 
 pub use names::{
     ACTION_ANNOTATION, ACTION_STOP, CLONED_FROM_SNAPSHOT_LABEL, SANDBOX_LABEL, pod_name, workspace_claim,
 };
 pub use sandbox::{Sandbox, SandboxSpec, SandboxStatus, Storage, TemplateRef};
+pub use template::{
+    ClusterSandboxTemplate, Namespaced, OfCluster, Realm, SandboxTemplate, Template, TemplateKey,
+    TemplateSpec,
+};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use agenttier_backup_plan::Digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Resource;
@@ -28,6 +29,9 @@ pub struct Sandbox {
     /// What AgentTier reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<SandboxStatus>,
+    /// The digest of what a record of it holds, where this is a copy that has been cut down.
+    #[serde(skip)]
+    pub digest: Option<Digest>,
 }
 
 fn api_version() -> String {
@@ -75,6 +79,7 @@ impl Default for Sandbox {
             metadata: ObjectMeta::default(),
             spec: SandboxSpec::default(),
             status: None,
+            digest: None,
         }
     }
 }

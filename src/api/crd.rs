@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::BackupPolicy;
+use super::{BackupPolicy, SandboxRecord};
 
 /// Label on each definition: the release that it is of.
 pub const RELEASE_LABEL: &str = "app.kubernetes.io/version";
@@ -15,7 +15,7 @@ pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
 /// The definitions of all our kinds.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![BackupPolicy::crd()];
+    let mut crds = vec![BackupPolicy::crd(), SandboxRecord::crd()];
     for crd in &mut crds {
         let labels = [("app.kubernetes.io/part-of", "agenttier"), (RELEASE_LABEL, RELEASE)];
         crd.metadata.labels = Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());

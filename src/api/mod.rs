@@ -4,6 +4,7 @@ mod backup_policy;
 mod crd;
 mod namespace_selector;
 mod period;
+mod sandbox_record;
 
 pub use backup_policy::{
     BackupPolicy, BackupPolicySpec, BackupPolicyStatus, FailingOrder, OverrideBounds, RetentionSpec,
@@ -11,6 +12,7 @@ pub use backup_policy::{
 };
 pub use crd::{RELEASE, RELEASE_LABEL, crds};
 pub use period::{Period, PeriodError};
+pub use sandbox_record::{RecordedSandbox, RecordedTemplate, SandboxRecord, SandboxRecordSpec};
 
 /// Label, annotation and field-manager prefix of everything of ours.
 pub const GROUP: &str = "backup.agenttier.io";

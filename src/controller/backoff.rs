@@ -12,10 +12,13 @@ const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 /// A missing right comes back when somebody gives it; asking for it meanwhile is load for nothing.
 const LONGEST_WITHOUT_RIGHT: SignedDuration = SignedDuration::from_hours(1);
 
+/// What is left alone.
+pub(super) type Key = (VolumeUid, ActionKind);
+
 /// Errors in a row, per volume and kind of order: what goes well of one kind proves nothing about the other.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
-    errors: BTreeMap<(VolumeUid, ActionKind), Errors>,
+    errors: BTreeMap<Key, Errors>,
     held: HeldBack,
 }
 
@@ -33,15 +36,22 @@ impl Backoff {
     }
 
     pub(super) fn succeeded(&mut self, action: &Action) {
-        let key = key(action);
-        self.errors.remove(&key);
-        self.held.remove(&key);
+        self.succeeded_with(&key(action));
+    }
+
+    /// Whether it had failed before.
+    pub(super) fn succeeded_with(&mut self, key: &Key) -> bool {
+        self.errors.remove(key);
+        self.held.remove(key).is_some()
     }
 
     /// Notes a failure in the pass that began at `pass`. Several of one kind and volume in one pass are one: ten
     /// recovery points that may not be deleted show no more than one does.
     pub(super) fn failed(&mut self, now: Timestamp, pass: Timestamp, action: &Action, failure: &Failure) {
-        let key = key(action);
+        self.failed_with(now, pass, key(action), failure);
+    }
+
+    pub(super) fn failed_with(&mut self, now: Timestamp, pass: Timestamp, key: Key, failure: &Failure) {
         let errors = self.errors.entry(key.clone()).or_insert(Errors { in_a_row: 0, pass: Timestamp::MIN });
         if errors.pass == pass {
             return;
@@ -66,7 +76,7 @@ impl Backoff {
     }
 }
 
-fn key(action: &Action) -> (VolumeUid, ActionKind) {
+fn key(action: &Action) -> Key {
     (action.volume().uid.clone(), action.kind())
 }
 

@@ -4,6 +4,7 @@ mod backoff;
 mod health;
 mod notice;
 mod pass;
+mod records;
 mod run;
 
 pub use health::Health;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agenttier_backup_plan::{
-    Action, Limits, Pacer, Reason, Signals, Suspension, Verdict, VolumeId, admit, suspensions,
+    Action, ActionKind, Limits, Pacer, Reason, Signals, Suspension, Verdict, VolumeId, admit, suspensions,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 use super::backoff::Backoff;
 use super::notice::Notice;
-use crate::act::{Done, Executor, Outcome};
+use super::records::{Recorded, Records, Sighting};
+use crate::act::{Done, Executor, Failure, Outcome};
 use crate::agenttier::Sandbox;
 use crate::client::Connection;
 use crate::leader::Leadership;
@@ -44,6 +45,7 @@ struct Noted {
     unconfirmed: Unconfirmed,
     backoff: Backoff,
     announced: Repetition,
+    records: Records,
 }
 
 impl Noted {
@@ -54,6 +56,7 @@ impl Noted {
             unconfirmed: Unconfirmed::default(),
             backoff: Backoff::default(),
             announced: Repetition::default(),
+            records: Records::default(),
         }
     }
 }
@@ -131,13 +134,29 @@ impl Passes {
         }
 
         self.tell_of_switches(now, &observed, &verdicts);
-        let outcomes = self.executor.run(now, admission.actions.clone(), stop).await;
+        let mut sighting = self.noted.records.see(now, &observed, &verdicts);
+        let (prunes, mut others): (Vec<_>, Vec<_>) =
+            admission.actions.iter().cloned().partition(|action| matches!(action, Action::Prune(_)));
+        let by = (&self.executor, stop);
+        let mut outcomes = self.executor.run(now, prunes, stop).await;
+        let recorded =
+            self.noted.records.make_for(now, &mut sighting, &mut others, self.noted.backoff.held(), by).await;
+        outcomes.extend(self.executor.run(now, others, stop).await);
+        let mut news = self.digest_records(now, &observed, &mut sighting, recorded);
+        let by = (&self.executor, stop);
+        let recorded =
+            self.noted.records.make_others(now, &mut sighting, self.noted.backoff.held(), by).await;
+        if suspended.is_empty() {
+            self.noted.records.collect(now, &sighting, by).await;
+        }
+        news |= self.digest_records(now, &observed, &mut sighting, recorded);
+
         let busy = !outcomes.is_empty();
-        let failed = outcomes.iter().any(|outcome| outcome.result.is_err());
+        news |= outcomes.iter().any(|outcome| outcome.result.is_err());
         for outcome in outcomes {
             self.digest(now, &observed, outcome);
         }
-        if failed {
+        if news {
             // What has just failed is to be told at once: a status is written but once a minute.
             verdicts = judge(now, &observed, self.noted.backoff.held());
         }
@@ -150,8 +169,58 @@ impl Passes {
 
         let wakes = verdicts.iter().filter_map(|verdict| verdict.wake);
         let soon = busy.then(|| self.now());
+        let records_due = self.noted.records.wake(now, &sighting, self.noted.backoff.held());
         let telling = self.notice.next(Instant::now()).and_then(|left| self.now().checked_add(left).ok());
-        wakes.chain(admission.wake).chain(status_due).chain(telling).chain(soon).min()
+        wakes.chain(admission.wake).chain(status_due).chain(telling).chain(soon).chain(records_due).min()
+    }
+
+    /// The same for records; whether the verdicts are to tell of something else by now.
+    fn digest_records(
+        &mut self,
+        pass: Timestamp,
+        observed: &Observed,
+        sighting: &mut Sighting,
+        recorded: Vec<Recorded>,
+    ) -> bool {
+        let now = self.now();
+        let mut news = false;
+        for volume in sighting.well.drain(..) {
+            news |= self.noted.backoff.succeeded_with(&(volume, ActionKind::Record));
+        }
+        let too_large = sighting.too_large.drain(..);
+        let too_large = too_large.map(|(subject, size)| (subject, Err(Failure::RecordTooLarge { size })));
+        for (subject, made) in too_large.chain(recorded).collect::<Vec<_>>() {
+            let (volume, sandbox) = (&subject.volume, &subject.contents.sandbox);
+            let (namespace, record) = (&volume.namespace, subject.contents.name());
+            let key = (volume.uid.clone(), ActionKind::Record);
+            let Err(failure) = made else {
+                tracing::info!(%namespace, %sandbox, %record, "sandbox recorded");
+                news |= self.noted.backoff.succeeded_with(&key);
+                continue;
+            };
+            if matches!(failure, Failure::Changed) {
+                tracing::debug!(%namespace, %sandbox, %record, %failure, "planned from an older state");
+                continue;
+            }
+            // One that is too large is seen to be in every pass.
+            if self.noted.backoff.held().get(&key).is_some_and(|setback| setback.until > pass) {
+                continue;
+            }
+            news = true;
+            self.noted.backoff.failed_with(now, pass, key, &failure);
+            let reason = failure.reason();
+            if !self.noted.announced.is_news(now, &volume.uid, reason) {
+                continue;
+            }
+            tracing::warn!(%namespace, %sandbox, %record, reason, %failure, "cannot record the sandbox");
+            if let Some(sandbox) = sandbox_of(observed, volume) {
+                let message = format!("Cannot record the sandbox: {reason}: {failure}");
+                let occasion =
+                    Occasion { reason: "BackupFailed", kind: "Warning", message, about: record, at: now };
+                self.announcer.announce(&sandbox, occasion);
+            }
+        }
+        news
     }
 
     /// Says on a Sandbox that it was switched to another volume, until what it left behind is saved.

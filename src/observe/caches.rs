@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -9,7 +10,7 @@ use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::VolumeAttachment;
-use kube::core::{DeserializeGuard, ObjectMeta, error_boundary::InvalidObject};
+use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, error_boundary::InvalidObject};
 use kube::runtime::reflector::{self, Store, store::WriterDropped};
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher;
@@ -21,10 +22,11 @@ use tokio::task::JoinSet;
 
 use super::agenttier_loop::CONTROLLERS;
 use super::following::Following;
+use super::library::{Holding, Library};
 use super::observed::{Observed, watch_config};
 use super::trim::Trim;
-use crate::agenttier::Sandbox;
-use crate::api::BackupPolicy;
+use crate::agenttier::{ClusterSandboxTemplate, Sandbox, SandboxTemplate};
+use crate::api::{BackupPolicy, SandboxRecord};
 use crate::api_error::sentence;
 use crate::csi::{VolumeSnapshot, VolumeSnapshotClass};
 
@@ -42,6 +44,9 @@ pub struct Caches {
     classes: Cache<VolumeSnapshotClass>,
     attachments: Cache<VolumeAttachment>,
     deployments: Cache<Deployment>,
+    records: Cache<PartialObjectMeta<SandboxRecord>>,
+    templates: Cache<SandboxTemplate>,
+    cluster_templates: Cache<ClusterSandboxTemplate>,
     changed: Arc<Notify>,
 }
 
@@ -49,6 +54,8 @@ pub struct Caches {
 struct Cache<K: Resource<DynamicType = ()> + 'static> {
     store: Store<K>,
     following: Following,
+    /// It has been refused for a while: there is no such kind, or no right to read it.
+    refused: Arc<AtomicBool>,
 }
 
 /// The tasks that fill the caches. A watch that fails, also because a CRD is absent, is tried again with
@@ -78,12 +85,15 @@ impl Caches {
             classes: watch(client, &changed, &mut watches),
             attachments: watch(client, &changed, &mut watches),
             deployments: watch_some(client, &changed, &mut watches, watch_config().labels(CONTROLLERS)),
+            records: watch(client, &changed, &mut watches),
+            templates: watch(client, &changed, &mut watches),
+            cluster_templates: watch(client, &changed, &mut watches),
             changed,
         };
         (caches, Watches(watches))
     }
 
-    /// Waits until every cache has been filled once.
+    /// Waits until every cache that snapshots need has been filled once.
     ///
     /// # Errors
     /// When a watch ended.
@@ -94,7 +104,7 @@ impl Caches {
         Ok(())
     }
 
-    /// The kinds whose cache has not been filled yet.
+    /// The kinds whose cache has not been filled yet, of those that snapshots need.
     #[must_use]
     pub fn unfilled(&self) -> Vec<&'static str> {
         let unfilled = self.each().into_iter().filter_map(|(kind, filled, _)| {
@@ -118,7 +128,7 @@ impl Caches {
         self.policies.following.unreadable()
     }
 
-    /// Every cache: its kind, its being filled, and whether it is kept up to date.
+    /// Every cache that snapshots need: its kind, its being filled, and whether it is kept up to date.
     fn each(&self) -> [(&'static str, Filled<'_>, &Following); 9] {
         [
             self.claims.named("persistentvolumeclaims"),
@@ -151,6 +161,11 @@ impl Caches {
             classes: Some(self.classes.store.state()),
             attachments: self.attachments.store.state(),
             deployments: self.deployments.store.state(),
+            library: Library {
+                records: self.records.holding(),
+                templates: self.templates.holding(),
+                cluster_templates: self.cluster_templates.holding(),
+            },
         }
     }
 }
@@ -163,6 +178,16 @@ where
 {
     fn named(&self, kind: &'static str) -> (&'static str, Filled<'_>, &Following) {
         (kind, Box::pin(self.store.wait_until_ready()), &self.following)
+    }
+
+    /// What there is to say where nobody waits for the cache to be filled.
+    fn holding(&self) -> Holding<K> {
+        let trusted = self.following.doubt(Instant::now()).is_none();
+        match self.store.wait_until_ready().now_or_never() {
+            Some(Ok(())) if trusted => Holding::Seen(self.store.state()),
+            _ if !trusted && self.refused.load(Ordering::Relaxed) => Holding::Refused,
+            _ => Holding::Unseen,
+        }
     }
 }
 
@@ -185,20 +210,28 @@ where
     let (store, mut writer) = reflector::store();
     let following = Following::new(changed.clone());
     let events = watcher(Api::<DeserializeGuard<K>>::all(following.client(client)), config);
-    let cache = Cache { store, following: following.clone() };
+    let refused = Arc::new(AtomicBool::new(false));
+    let cache = Cache { store, following: following.clone(), refused: refused.clone() };
     let changed = changed.clone();
     watches.spawn(async move {
         let mut events = std::pin::pin!(events);
         let mut trouble = Trouble::default();
+        let mut refusal = Refusal::default();
         while let Some(event) = events.next().await {
             let event = match event {
                 Ok(event) => event,
                 Err(error) => {
-                    let error = cause(&error);
                     // It may have come right since the last time without a word.
                     if following.doubt(Instant::now()).is_none() {
                         trouble.is_over();
+                        refusal = Refusal::default();
+                        refused.store(false, Ordering::Relaxed);
                     }
+                    let refused_for_long = refusal.lasts(is_refusal(&error), Instant::now());
+                    if refused_for_long && !refused.swap(true, Ordering::Relaxed) {
+                        changed.notify_one();
+                    }
+                    let error = cause(&error);
                     following.fails(error.clone());
                     trouble.wait_out::<K>(error).await;
                     continue;
@@ -207,6 +240,8 @@ where
             // The start of a list proves nothing yet: it is said before the API server is asked.
             if !matches!(event, watcher::Event::Init) {
                 trouble.is_over();
+                refusal = Refusal::default();
+                refused.store(false, Ordering::Relaxed);
             }
             note(&following, &event);
             let quiet = matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
@@ -238,6 +273,34 @@ fn note<K: Resource<DynamicType = ()>>(following: &Following, event: &watcher::E
 fn name_of(meta: &ObjectMeta) -> String {
     let name = meta.name.as_deref().unwrap_or_default();
     meta.namespace.as_ref().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
+}
+
+/// An API server that comes back refuses everybody until it has read who may do what, and serves no CRD's kind before
+/// it has read that: what lasts less long is no word to act upon.
+const REFUSED_FOR: Duration = Duration::from_mins(1);
+
+/// Since when a watch has heard nothing but refusals.
+#[derive(Default)]
+struct Refusal(Option<Instant>);
+
+impl Refusal {
+    /// Notes a failure; whether it has been refused for long enough to believe it.
+    fn lasts(&mut self, refused: bool, now: Instant) -> bool {
+        if !refused {
+            self.0 = None;
+            return false;
+        }
+        now.duration_since(*self.0.get_or_insert(now)) >= REFUSED_FOR
+    }
+}
+
+/// Whether the API server says that there is no such kind, or no right to read it.
+fn is_refusal(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
+    let (InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error)) = error else {
+        return false;
+    };
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 403 | 404))
 }
 
 /// An object that cannot be read is as good as not there: it is named in the log, and stops nothing else.
@@ -326,6 +389,17 @@ mod tests {
             "spec": spec,
         });
         serde_json::from_value(object).expect("a guard takes everything that has metadata")
+    }
+
+    #[test]
+    fn a_refusal_is_believed_when_it_lasts() {
+        let begun = Instant::now();
+        let mut refusal = Refusal::default();
+        assert!(!refusal.lasts(true, begun));
+        assert!(!refusal.lasts(true, begun + Duration::from_secs(59)));
+        assert!(!refusal.lasts(false, begun + Duration::from_mins(1)), "it was not reached");
+        assert!(!refusal.lasts(true, begun + Duration::from_secs(61)), "it begins anew");
+        assert!(refusal.lasts(true, begun + Duration::from_secs(121)));
     }
 
     #[test]

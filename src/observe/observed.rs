@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeCl
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::runtime::watcher;
 
+use super::library::Library;
 use crate::agenttier::Sandbox;
 use crate::api::BackupPolicy;
 use crate::csi::{VolumeSnapshot, VolumeSnapshotClass};
@@ -32,6 +33,8 @@ pub struct Observed {
     pub attachments: Vec<Arc<VolumeAttachment>>,
     /// The Deployments that may be AgentTier's controller.
     pub deployments: Vec<Arc<Deployment>>,
+    /// Records of Sandboxes, and the templates that Sandboxes are made from.
+    pub library: Library,
 }
 
 /// How watches read: pages of 500, so that a large cluster does not come in one piece.

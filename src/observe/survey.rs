@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::agenttier_loop::CONTROLLERS;
 use super::judge::judge_under;
+use super::library::Library;
 use super::setbacks::reported_setbacks;
 use super::{Observed, judge};
 use crate::api::BackupPolicy;
@@ -67,6 +68,8 @@ impl Survey {
             classes: extras.classes,
             attachments: extras.attachments,
             deployments: extras.deployments,
+            // What is protected does not depend on it.
+            library: Library::default(),
         };
         Ok(survey)
     }

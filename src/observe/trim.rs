@@ -8,9 +8,11 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
 
-use crate::agenttier::{Sandbox, SandboxSpec, SandboxStatus};
-use crate::api::BackupPolicy;
+use super::library::{recorded_digest, template_digest};
+use crate::agenttier::{Realm, Sandbox, SandboxSpec, SandboxStatus, Template, TemplateSpec};
+use crate::api::{BackupPolicy, SandboxRecord};
 use crate::csi::{IS_DEFAULT_CLASS, VolumeSnapshot, VolumeSnapshotClass};
 
 /// An object that can be cut down to what planning reads.
@@ -63,14 +65,31 @@ impl Trim for PersistentVolume {
 
 impl Trim for Sandbox {
     fn trim(&mut self) {
+        self.digest = Some(recorded_digest(self));
         bare_but_for_ours(&mut self.metadata);
-        self.spec = SandboxSpec::default();
+        self.spec = SandboxSpec { template_ref: self.spec.template_ref.take(), ..SandboxSpec::default() };
         self.status = self.status.take().map(|status| SandboxStatus {
             phase: status.phase,
             pvc_name: status.pvc_name,
             last_activity_timestamp: status.last_activity_timestamp,
             ..SandboxStatus::default()
         });
+    }
+}
+
+/// The templates alone know their parents; of the rest it is enough to see whether it changed.
+impl<R: Realm> Trim for Template<R> {
+    fn trim(&mut self) {
+        self.digest = Some(template_digest(&self.spec));
+        bare(&mut self.metadata);
+        self.metadata.labels = None;
+        self.spec = TemplateSpec { inherits_from: self.spec.inherits_from.take(), ..TemplateSpec::default() };
+    }
+}
+
+impl Trim for PartialObjectMeta<SandboxRecord> {
+    fn trim(&mut self) {
+        bare(&mut self.metadata);
     }
 }
 

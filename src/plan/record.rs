@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::hash::stable_hash;
-use crate::marks;
 use crate::name::LONGEST_NAME;
 use crate::name::shortened;
+use crate::{VolumeId, marks};
 
 /// The most that a record's spec holds, in bytes of JSON.
 pub const LARGEST_RECORD: usize = 64 * 1024;
@@ -152,6 +152,25 @@ impl TemplateSight {
     fn frame(&self) -> usize {
         let namespace = self.namespace.as_ref().map_or(0, String::len);
         2 * FRAME + self.kind.len() + namespace + self.name.len()
+    }
+}
+
+/// A living Sandbox whose volume takes part in snapshots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The volume.
+    pub volume: VolumeId,
+    /// UID of the Sandbox.
+    pub uid: String,
+    /// What a record of it holds now.
+    pub contents: Contents,
+}
+
+impl Subject {
+    /// The record that says what it is now.
+    #[must_use]
+    pub fn record(&self) -> RecordKey {
+        (self.volume.namespace.clone(), self.contents.name())
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use agenttier_backup::agenttier::Sandbox;
-use agenttier_backup::api::BackupPolicy;
+use agenttier_backup::agenttier::{Sandbox, SandboxTemplate};
+use agenttier_backup::api::{BackupPolicy, SandboxRecord};
 use agenttier_backup::csi::VolumeSnapshot;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
@@ -68,6 +68,8 @@ async fn the_controllers_rights_are_these_and_no_others() {
         "delete volumesnapshots.snapshot.storage.k8s.io",
         "patch volumesnapshots.snapshot.storage.k8s.io",
         "list pods.",
+        "create sandboxrecords.backup.agenttier.io",
+        "delete sandboxrecords.backup.agenttier.io",
         "patch backuppolicies/status.backup.agenttier.io",
         "create events.",
     ]
@@ -78,6 +80,9 @@ async fn the_controllers_rights_are_these_and_no_others() {
         "persistentvolumeclaims.",
         "persistentvolumes.",
         "sandboxes.agenttier.io",
+        "sandboxtemplates.agenttier.io",
+        "clustersandboxtemplates.agenttier.io",
+        "sandboxrecords.backup.agenttier.io",
         "backuppolicies.backup.agenttier.io",
         "volumesnapshots.snapshot.storage.k8s.io",
         "volumesnapshotclasses.snapshot.storage.k8s.io",
@@ -127,6 +132,11 @@ async fn what_is_not_its_business_is_denied() {
     let snapshots = Api::<VolumeSnapshot>::namespaced(client.clone(), ns);
     denied("change a snapshot's status", snapshots.patch_status("any", &patch, &change).await);
     denied("delete all snapshots", snapshots.delete_collection(&DeleteParams::default(), &list).await);
+    let records = Api::<SandboxRecord>::namespaced(client.clone(), ns);
+    denied("change a record", records.patch("any", &patch, &change).await);
+    denied("delete all records", records.delete_collection(&DeleteParams::default(), &list).await);
+    let templates = Api::<SandboxTemplate>::namespaced(client.clone(), ns);
+    denied("change a template", templates.patch("any", &patch, &change).await);
     let leases = |namespace| Api::<Lease>::namespaced(client.clone(), namespace);
     denied("read another Lease", leases(RELEASE).get("any").await);
     denied("read a Lease elsewhere", leases(ns).get(&format!("{RELEASE}-controller-leader")).await);
