@@ -18,6 +18,9 @@ const GATHER: Duration = Duration::from_millis(250);
 /// Even when nothing is due: clocks get set, and timers sleep with the machine.
 const AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
+/// So long a start waits for what snapshots can do without.
+const LIBRARY_WITHIN: Duration = Duration::from_secs(10);
+
 /// What an operator may turn.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -91,6 +94,13 @@ async fn work(
                 health.beat(Instant::now());
             }
         }
+    }
+    // The first snapshots are to name records. Whoever may not read those takes snapshots without.
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        () = caches.library_settled() => {}
+        () = tokio::time::sleep(LIBRARY_WITHIN) => tracing::warn!("records of sandboxes cannot be seen yet"),
     }
     health.set_ready();
     tracing::info!("ready");

@@ -104,6 +104,22 @@ impl Caches {
         Ok(())
     }
 
+    /// Waits until records and templates are seen, or are known not to be.
+    pub async fn library_settled(&self) {
+        const LOOK_EVERY: Duration = Duration::from_millis(100);
+        while self.library().is_unseen() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn library(&self) -> Library {
+        Library {
+            records: self.records.holding(),
+            templates: self.templates.holding(),
+            cluster_templates: self.cluster_templates.holding(),
+        }
+    }
+
     /// The kinds whose cache has not been filled yet, of those that snapshots need.
     #[must_use]
     pub fn unfilled(&self) -> Vec<&'static str> {
@@ -161,11 +177,7 @@ impl Caches {
             classes: Some(self.classes.store.state()),
             attachments: self.attachments.store.state(),
             deployments: self.deployments.store.state(),
-            library: Library {
-                records: self.records.holding(),
-                templates: self.templates.holding(),
-                cluster_templates: self.cluster_templates.holding(),
-            },
+            library: self.library(),
         }
     }
 }

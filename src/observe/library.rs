@@ -59,6 +59,12 @@ impl Library {
         Some(self.records.seen()?.iter().filter_map(|record| sight(record)).collect())
     }
 
+    /// Whether any of it may still be shown.
+    #[must_use]
+    pub fn is_unseen(&self) -> bool {
+        self.records.is_unseen() || self.templates.is_unseen() || self.cluster_templates.is_unseen()
+    }
+
     /// Whether everything can be seen; where something is refused, what nobody needs cannot be told.
     #[must_use]
     pub fn is_whole(&self) -> bool {

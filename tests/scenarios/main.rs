@@ -14,6 +14,7 @@ mod pins;
 mod place;
 mod protection;
 mod pruning;
+mod records;
 mod restarts;
 mod restores;
 mod rounds;
