@@ -1,11 +1,12 @@
 //! `plan`: what the controller is going to do, what is kept, and why.
 
+mod capacity;
 mod files;
 mod policies;
 
 use std::path::PathBuf;
 
-use agenttier_backup_plan::{Action, Fate, Note, Rate, Readiness, Verdict, in_order};
+use agenttier_backup_plan::{Action, Capacity, Fate, Note, Readiness, Verdict, in_order};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use serde::Serialize;
 use super::moment::Moment;
 use super::output::{Output, age, table};
 use super::{Cluster, Scope};
-use crate::observe::{Meaning, Place, Survey, meanings};
+use crate::observe::{Meaning, Place, Survey, max_snapshots, meanings};
 
 /// Shows what the controller is going to do: which snapshots it wants to take and prune, in which
 /// order, which recovery points are kept and why, and which volumes are not protected.
@@ -61,6 +62,10 @@ struct Report {
     #[serde(skip)]
     whys: Vec<String>,
     volumes: Vec<Verdict>,
+    /// What all of this comes to.
+    capacity: Capacity,
+    /// So many snapshots may be held; none where there is no policy.
+    max_snapshots: Option<u32>,
     /// What each policy means, in the order in which they win.
     policies: Vec<Meaning>,
     /// Kinds that whoever asks may not read.
@@ -82,8 +87,11 @@ impl Plan {
         let whys = wanted.iter().map(|(verdict, action)| why(now, verdict, action)).collect();
         let actions = wanted.into_iter().map(|(_, action)| action.clone()).collect();
         let policies = meanings(&survey.observed);
+        let capacity = Capacity::of(&volumes);
+        let max_snapshots = max_snapshots(&survey.observed);
         let Survey { hidden, unreadable, .. } = survey;
-        let report = Report { now, actions, whys, volumes, policies, hidden, unreadable };
+        let report =
+            Report { now, actions, whys, volumes, capacity, max_snapshots, policies, hidden, unreadable };
         self.output.print(&report, |report| self.print(report))
     }
 
@@ -113,20 +121,21 @@ impl Plan {
         print_volumes(report);
         println!();
         print_trouble(report);
+        if report.capacity.volumes > 0 {
+            println!("{}\n", capacity::told(&report.capacity, report.max_snapshots));
+        }
         if report.actions.is_empty() {
             println!("Nothing to do now.");
             return;
         }
         print_actions(report);
         println!();
-        let mut rate = Rate::default();
-        report.volumes.iter().filter_map(|verdict| verdict.interval).for_each(|interval| rate.add(interval));
         let shared = if self.scope.namespace.is_some() { ", shared with all other namespaces" } else { "" };
         println!(
             "In this order, at the controller's pace: {:.1} snapshots a minute for these volumes{shared}, or its \
              --snapshots-per-minute-at-least if that is more; and of a CSI driver no more at once than its \
              --snapshots-in-flight.",
-            rate.per_minute()
+            report.capacity.per_minute
         );
     }
 }

@@ -36,10 +36,15 @@ pub(super) fn judge_under<'g>(
 /// How near all snapshots of ours are to the least limit that a policy sets.
 #[must_use]
 pub fn pressure(observed: &Observed) -> Pressure {
-    let allowed = observed.policies.iter().map(|policy| policy.spec.max_snapshots).min();
     let ours =
         observed.snapshots.iter().filter(|snapshot| matches!(marks_of(snapshot), Ownership::Ours { .. }));
-    allowed.map_or(Pressure::None, |allowed| Pressure::of(ours.count(), allowed))
+    max_snapshots(observed).map_or(Pressure::None, |allowed| Pressure::of(ours.count(), allowed))
+}
+
+/// So many snapshots of ours may be held: the least that a policy says. `None` where there is no policy.
+#[must_use]
+pub fn max_snapshots(observed: &Observed) -> Option<u32> {
+    observed.policies.iter().map(|policy| policy.spec.max_snapshots).min()
 }
 
 /// Judges one by one. A volume whose judgement panics is reported as such, and stops none of the others.

@@ -21,7 +21,7 @@ mod volumes;
 
 pub use caches::{Caches, Watches};
 pub use governance::{Invalid, Reach, governance, in_force, reach, ties};
-pub use judge::{judge, pressure};
+pub use judge::{judge, max_snapshots, pressure};
 pub use library::{Holding, Library, Lineage, recorded_digest, template_digest};
 pub use manifests::{ManifestError, Place, objects};
 pub use meaning::{Meaning, Rules, meanings};

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::thinning::judged_by;
-use crate::{Reason, Retention, Thinning};
+use crate::{Reason, Retention, steady_points};
 
 /// The shortest interval between two recovery points of a volume. Real storage wants minutes; this bound
 /// only keeps a slip of the pen from hammering it.
@@ -137,25 +136,10 @@ impl Policy {
         self.interval.duration().saturating_add(self.ready_timeout)
     }
 
-    /// How many Ready points of one volume stay, where none is pinned or read from: at most; with thinning, about.
+    /// How many Ready points of one volume stay in the long run, where none is pinned or read from: at most; with
+    /// thinning, about.
     #[must_use]
     pub fn points_per_volume(&self) -> u64 {
-        /// More are not counted one by one; thinned out or not, they are too many.
-        const COUNTED: u64 = 100_000;
-        let (retention, interval) = (&self.retention, self.interval.seconds());
-        let age = retention.max_age.as_secs();
-        let young = (age / interval + i64::from(age % interval > 0)).unsigned_abs();
-        let all = young.max(retention.keep_last.max(1).into());
-        if retention.thin == Thinning::default() || all > COUNTED {
-            let most = retention.max_count.map_or(all, |count| all.min(count.into()));
-            return most.max(retention.keep_last.max(1).into());
-        }
-        let now = Timestamp::UNIX_EPOCH;
-        let cut = |n: u64| {
-            let ago = SignedDuration::from_secs(interval.saturating_mul(n.cast_signed()));
-            now.checked_sub(ago).unwrap_or(Timestamp::MIN)
-        };
-        let taken_at: Vec<Timestamp> = (0..all).map(cut).collect();
-        judged_by(retention, now, &taken_at).iter().filter(|kept| kept.is_ok()).count() as u64
+        steady_points(self.interval, &self.retention)
     }
 }

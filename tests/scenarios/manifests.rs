@@ -127,11 +127,11 @@ fn what_only_a_cluster_would_know_is_made_up_and_said() {
 fn a_policy_alone_says_what_it_means() {
     let (text, notes, good) = plan(&["-f", "examples/policies.yaml"], "");
     assert!(good && notes.is_empty(), "{notes}");
-    let gold = "BackupPolicy gold: priority 20, for namespaces with backup.agenttier.io/tier=gold: none of those known \
+    let meaning = "BackupPolicy gold: priority 20, for namespaces with backup.agenttier.io/tier=gold: none of those known \
                 here\n  a snapshot of each workspace every 1h, of the default class of its driver\n  kept for 30d, the \
                 newest 3 whatever their age: at most 720 of a workspace\n  protected while its newest ready one is \
                 younger than 1h30m\n";
-    assert!(text.contains(gold), "{text}");
+    assert!(text.contains(meaning), "{text}");
     assert!(
         text.find("BackupPolicy none").unwrap() < text.find("BackupPolicy gold").unwrap(),
         "by rank: {text}"
