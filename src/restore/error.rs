@@ -27,6 +27,39 @@ pub enum RestoreError {
         /// The namespace.
         namespace: String,
     },
+    /// The source is gone, and what it was is not known.
+    #[error(
+        "NoRecord: there is no sandbox {sandbox:?} in namespace {namespace:?} any more, and recovery point {point:?} \
+         {cause}: its spec is not known. To put its data under the spec of another sandbox, run\n  {command}"
+    )]
+    NoRecord {
+        /// The sandbox.
+        sandbox: String,
+        /// Its namespace.
+        namespace: String,
+        /// The recovery point.
+        point: String,
+        /// What is the matter with the record.
+        cause: String,
+        /// The command line that takes another sandbox's spec.
+        command: String,
+    },
+    /// AgentTier would look for a template in vain.
+    #[error(
+        "sandbox {sandbox:?} is gone, and so is {template}, which it was made from: AgentTier would put it in Error for \
+         good. Make the template again (`kubectl get sandboxrecord {record} -n {namespace} -o yaml` has what it said), then run the \
+         same command again"
+    )]
+    NoTemplate {
+        /// The sandbox.
+        sandbox: String,
+        /// Its namespace.
+        namespace: String,
+        /// Kind and name of the template.
+        template: String,
+        /// The record of the sandbox.
+        record: String,
+    },
     /// The source has no recovery point.
     #[error(
         "no ready recovery point of sandbox {sandbox:?} in namespace {namespace:?}; \
@@ -168,6 +201,16 @@ impl RestoreError {
 
     pub(super) fn no_sandbox(order: &Order) -> Self {
         Self::NoSandbox { sandbox: order.sandbox.clone(), namespace: order.namespace.clone() }
+    }
+
+    pub(super) fn no_record(order: &Order, point: &str, cause: String) -> Self {
+        Self::NoRecord {
+            sandbox: order.sandbox.clone(),
+            namespace: order.namespace.clone(),
+            point: point.to_owned(),
+            cause,
+            command: format!("{} --from {point} --from-other", order.command("OTHER_SANDBOX")),
+        }
     }
 
     pub(super) fn no_point(order: &Order) -> Self {

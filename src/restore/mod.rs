@@ -15,6 +15,7 @@ mod rehearsal;
 mod render;
 mod run;
 mod size;
+mod source;
 mod target;
 
 pub use error::{Leftover, Offer, RestoreError};

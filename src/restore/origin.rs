@@ -19,8 +19,10 @@ pub struct Origin {
     pub taken_at: Timestamp,
     /// The Sandbox whose spec is taken over.
     pub sandbox: String,
-    /// Its UID.
+    /// Its UID; empty where the recovery point does not tell.
     pub sandbox_uid: String,
+    /// The record of it that the recovery point names.
+    pub record: Option<String>,
 }
 
 impl Origin {
@@ -34,8 +36,10 @@ impl Origin {
             (marks::RESTORED_SANDBOX, self.sandbox.clone()),
             (marks::RESTORED_SANDBOX_UID, self.sandbox_uid.clone()),
         ]
+        .into_iter()
+        .chain(self.record.clone().map(|record| (marks::RECORD, record)))
         .map(|(key, value)| (key.to_owned(), value))
-        .into()
+        .collect()
     }
 
     /// Reads them. None for an object that no restore made.
@@ -48,6 +52,7 @@ impl Origin {
             taken_at: get(marks::RESTORED_DATA_OF)?.parse().ok()?,
             sandbox: get(marks::RESTORED_SANDBOX)?,
             sandbox_uid: get(marks::RESTORED_SANDBOX_UID)?,
+            record: get(marks::RECORD),
         })
     }
 
@@ -69,6 +74,7 @@ mod tests {
             taken_at: "2026-01-02T03:04:05.678Z".parse().expect("a moment"),
             sandbox: "s1".into(),
             sandbox_uid: "u1".into(),
+            record: Some("s1-4b1d".into()),
         }
     }
 
@@ -77,6 +83,8 @@ mod tests {
         let origin = origin();
         assert_eq!(Origin::read(&origin.annotations()), Some(origin.clone()));
         assert!(origin.made(&origin.annotations()));
+        let unrecorded = Origin { record: None, ..origin };
+        assert_eq!(Origin::read(&unrecorded.annotations()), Some(unrecorded));
     }
 
     #[test]
@@ -93,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_does_not_say_all_of_it_was_not_made_by_a_restore() {
-        for key in origin().annotations().keys() {
+        for key in origin().annotations().keys().filter(|key| *key != marks::RECORD) {
             let mut annotations = origin().annotations();
             annotations.remove(key);
             assert_eq!(Origin::read(&annotations), None, "without {key}");

@@ -84,7 +84,13 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
 /// it a volume of the warm pool when it is started.
 fn parked(restore: &Restore) -> serde_json::Value {
     let target = &restore.order.target;
-    json!({ "phase": "Stopped", "podName": target.pod(), "pvcName": target.claim() })
+    let mut status = json!({ "phase": "Stopped", "podName": target.pod(), "pvcName": target.claim() });
+    let source = restore.source.as_ref().and_then(|source| source.sandbox.status.as_ref());
+    // What was installed is on the volume; without word of it AgentTier refuses to invoke the agent.
+    if let Some(configured) = source.and_then(|status| status.agent_configure.clone()) {
+        status["agentConfigure"] = configured;
+    }
+    status
 }
 
 /// Makes a patch hold only for the object as it was seen.

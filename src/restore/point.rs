@@ -22,13 +22,24 @@ pub(super) struct Point {
     pub(super) uid: String,
     /// The moment that its data is from.
     pub(super) taken_at: Timestamp,
+    /// The record, of the Sandbox that used the volume then, that it names.
+    pub(super) record: Option<String>,
+    /// UID of that Sandbox, where it says so.
+    pub(super) sandbox_uid: Option<String>,
 }
 
 impl Point {
     /// None for a snapshot that the API server has not created.
     fn of(snapshot: &VolumeSnapshot) -> Option<Self> {
         let point = recovery_point(snapshot)?;
-        Some(Self { taken_at: point.taken_at(Timestamp::now()), name: point.name, uid: point.uid })
+        let mark = |key: &str| snapshot.annotations().get(key).cloned();
+        Some(Self {
+            taken_at: point.taken_at(Timestamp::now()),
+            name: point.name,
+            uid: point.uid,
+            record: mark(marks::RECORD),
+            sandbox_uid: mark(marks::SANDBOX_UID),
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use super::error::RestoreError;
 use super::order::Order;
 use super::origin::Origin;
 use super::point::find_point;
-use crate::agenttier::Sandbox;
+use super::source::Source;
+use crate::agenttier::{Sandbox, SandboxSpec};
 
 /// One restore: where it comes from, and what to make of it.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub struct Restore {
     /// The recovery point and the source, which stay the same for all who go on with it.
     pub origin: Origin,
     /// The source as it is now. Once the target exists it is not needed any more, and may be gone.
-    pub(super) source: Option<Sandbox>,
+    pub(super) source: Option<Source>,
 }
 
 impl Order {
@@ -40,17 +41,35 @@ impl Order {
             },
         )?;
         if let Some(begun) = claim.and_then(|claim| Origin::read(claim.annotations())) {
+            // One that is gone may come back under its own name: then this is what the restore has made.
+            let source = source.filter(|source| !begun.made(source.annotations()));
             self.goes_on_with(&begun, source.as_ref())?;
+            let source = match source {
+                Some(living) => Some(Source::living(living)),
+                // It may not be needed any more.
+                None => begun.recorded(client, &self).await.ok(),
+            };
             return Ok(Restore { order: self, origin: begun, source });
         }
-        let Some(source) = source else { return Err(RestoreError::no_sandbox(&self)) };
-        let point = find_point(client, &self, &source).await?;
+        let gone = Sandbox::new(&self.sandbox, SandboxSpec::default());
+        let point = match find_point(client, &self, source.as_ref().unwrap_or(&gone)).await {
+            Err(RestoreError::NoPoint { .. }) if source.is_none() => {
+                return Err(RestoreError::no_sandbox(&self));
+            }
+            found => found?,
+        };
+        let living = source.as_ref().and_then(ResourceExt::uid);
+        let source = match source {
+            Some(living) => Source::living(living),
+            None => Source::recorded(client, &self, &point.name, point.record.as_deref()).await?,
+        };
         let origin = Origin {
             point: point.name,
             point_uid: point.uid,
             taken_at: point.taken_at,
             sandbox: self.sandbox.clone(),
-            sandbox_uid: source.uid().unwrap_or_default(),
+            sandbox_uid: living.or(point.sandbox_uid).unwrap_or_default(),
+            record: point.record,
         };
         Ok(Restore { order: self, origin, source: Some(source) })
     }
@@ -96,6 +115,7 @@ mod tests {
             taken_at: jiff::Timestamp::UNIX_EPOCH,
             sandbox: "s1".into(),
             sandbox_uid: "u1".into(),
+            record: None,
         }
     }
 

@@ -13,6 +13,7 @@ use kube::{Resource, ResourceExt};
 
 use super::prepare::Restore;
 use super::size::size;
+use super::source::Source;
 use crate::agenttier::{CLONED_FROM_SNAPSHOT_LABEL, SANDBOX_LABEL, Sandbox, Storage};
 use crate::api::FIELD_MANAGER;
 use crate::csi::{GROUP, VolumeSnapshot};
@@ -24,11 +25,11 @@ use crate::csi::{GROUP, VolumeSnapshot};
 pub(super) fn claim(
     restore: &Restore,
     snapshot: &VolumeSnapshot,
-    source: &Sandbox,
+    source: &Source,
     like: Option<&PersistentVolumeClaim>,
 ) -> PersistentVolumeClaim {
     let target = &restore.order.target;
-    let storage = source.spec.storage.clone().unwrap_or_default();
+    let storage = &source.storage;
     let as_was = like.and_then(|claim| claim.spec.as_ref());
     let modes = as_was.and_then(|spec| spec.access_modes.clone());
     let class =
@@ -46,10 +47,10 @@ pub(super) fn claim(
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(modes.unwrap_or_else(|| vec![access_mode(&storage).to_owned()])),
+            access_modes: Some(modes.unwrap_or_else(|| vec![access_mode(storage).to_owned()])),
             storage_class_name: class,
             resources: Some(VolumeResourceRequirements {
-                requests: Some(BTreeMap::from([("storage".to_owned(), size(snapshot, like, &storage))])),
+                requests: Some(BTreeMap::from([("storage".to_owned(), size(snapshot, like, storage))])),
                 ..VolumeResourceRequirements::default()
             }),
             data_source: Some(TypedLocalObjectReference {
@@ -64,12 +65,14 @@ pub(super) fn claim(
 }
 
 /// The target Sandbox: the source's spec, made from the recovery point.
-pub(super) fn sandbox(restore: &Restore, source: &Sandbox) -> Sandbox {
-    let mut sandbox = Sandbox::new(restore.order.target.as_str(), source.spec.clone());
+pub(super) fn sandbox(restore: &Restore, source: &Source) -> Sandbox {
+    let mut sandbox = Sandbox::new(restore.order.target.as_str(), source.sandbox.spec.clone());
     sandbox.spec.clone_from_snapshot = Some(restore.origin.point.clone());
     sandbox.metadata.namespace = Some(restore.order.namespace.clone());
-    sandbox.metadata.labels.clone_from(&source.metadata.labels);
-    sandbox.metadata.annotations = Some(restore.origin.annotations());
+    sandbox.metadata.labels.clone_from(&source.sandbox.metadata.labels);
+    let mut annotations = source.annotations.clone();
+    annotations.extend(restore.origin.annotations());
+    sandbox.metadata.annotations = Some(annotations);
     sandbox
 }
 

@@ -165,7 +165,8 @@ impl Restore {
                     });
                 }
                 Step::CreateClaim | Step::CreateSandbox if self.source.is_none() => {
-                    return Err(RestoreError::no_sandbox(&self.order));
+                    let recorded = self.origin.recorded(client, &self.order).await;
+                    return Err(recorded.err().unwrap_or_else(|| RestoreError::no_sandbox(&self.order)));
                 }
                 step => {
                     if let Err(refused) = perform(client, self, &found, step).await {

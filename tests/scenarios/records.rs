@@ -1,5 +1,7 @@
 //! Records of Sandboxes: made on change, named by the snapshots, collected, and what a deleted sandbox comes back from.
 
+mod comeback;
+
 use std::sync::Arc;
 use std::time::Duration;
 
