@@ -129,7 +129,7 @@ fn a_policy_alone_says_what_it_means() {
     assert!(good && notes.is_empty(), "{notes}");
     let meaning = "BackupPolicy gold: priority 20, for namespaces with backup.agenttier.io/tier=gold: none of those known \
                 here\n  a snapshot of each workspace every 1h, of the default class of its driver\n  kept for 30d, the \
-                newest 3 whatever their age: at most 720 of a workspace\n  protected while its newest ready one is \
+                newest 3 whatever their age: thinned out, about 76 of a workspace\n  protected while its newest ready one is \
                 younger than 1h30m\n";
     assert!(text.contains(meaning), "{text}");
     assert!(

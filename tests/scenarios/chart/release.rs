@@ -85,6 +85,18 @@ async fn a_release_is_installed_changed_and_removed() {
     );
     assert_eq!((found.enabled, found.snapshot_class_name.as_str()), (true, "dir"));
 
+    let rest = "optional.backup.maxSnapshots=500,optional.backup.overrides.minInterval=1h,\
+                optional.backup.snapshots.maxCount=9,optional.backup.snapshots.skipUnchanged=false,\
+                optional.backup.snapshots.thin.daily=2d,optional.backup.snapshots.adoptAgentTier=true,\
+                optional.backup.snapshots.classes.dir\\.csi=dir";
+    install(&cluster, &["--reuse-values", "--set", rest]).await.unwrap();
+    let found = policy(&cluster).await.unwrap();
+    assert_eq!((found.max_snapshots, found.overrides.min_interval), (500, "1h".into()));
+    let found = found.snapshots;
+    assert_eq!((found.retention.max_count, found.retention.adopt_agent_tier), (Some(9), true));
+    assert_eq!((found.retention.thin.daily, found.retention.thin.weekly), (Some("2d".into()), None));
+    assert_eq!((found.skip_unchanged, found.classes["dir.csi"].as_str()), (false, "dir"));
+
     install(&cluster, &["--reuse-values", "--set", "optional.backup.snapshots.enabled=false"]).await.unwrap();
     assert_eq!(policy(&cluster).await, None);
     install(&cluster, &["--set", enabled]).await.unwrap();
