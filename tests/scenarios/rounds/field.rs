@@ -23,6 +23,8 @@ use crate::place::{TEAM, claims, eventually, stage, workspace};
 pub(crate) const VOLUMES: usize = 50;
 /// No slot ends in a round, but for one in a thousand rounds.
 const RARELY: Rhythm = Rhythm { interval: "60d", max_age: "60d", keep_last: 1 };
+/// The same, as a point says what it was taken under.
+const TAKEN_UNDER: &str = "maxAge=5184000s keepLast=1";
 /// The ages of the two points that each volume has; days. Both are past their retention.
 const AGES: [i64; 2] = [150, 100];
 /// The age of what others made; days.
@@ -203,7 +205,10 @@ fn point_of(claim: &PersistentVolumeClaim, age: i64) -> VolumeSnapshot {
     let slot = (Timestamp::now() - days(age)).round(jiff::Unit::Second).expect("a time in this century");
     let name = format!("{}-backup-{age}", claim.name_any());
     let mut point = snapshot(claim, &name, &our_labels(), &our_marks(claim));
-    point.annotations_mut().insert("backup.agenttier.io/slot".into(), slot.to_string());
+    let marks = [("slot", slot.to_string()), ("retention", TAKEN_UNDER.to_owned())];
+    for (mark, value) in marks {
+        point.annotations_mut().insert(format!("backup.agenttier.io/{mark}"), value);
+    }
     point
 }
 
