@@ -231,3 +231,63 @@ async fn a_right_to_record_that_is_missing_stops_no_snapshot() {
     .await;
     assert!(records_of(&stage, "s1").await.unwrap().is_empty());
 }
+
+/// What nothing refers to any more goes when it is old enough; what a snapshot names, what a sandbox is, and what we did
+/// not make stay, however old.
+#[tokio::test]
+async fn a_record_that_nothing_refers_to_is_collected() {
+    let stage = stage("collected-records").await;
+    stage.policy(MONTHLY).await.unwrap();
+    let controller = stage.start_controller(FAST).await.unwrap();
+    for name in ["s1", "s2"] {
+        running(&stage, NewSandbox::named(name).cluster_template(TEMPLATE), name).await;
+    }
+    let snapshot = point_of(&stage, "s1-workspace").await;
+    point_of(&stage, "s2-workspace").await;
+    let named = named(&snapshot).expect("it names a record").clone();
+    for env in ["1", "2"] {
+        let change = json!({ "spec": { "env": [{ "name": "A", "value": env }] } });
+        user(&stage).sandboxes().patch("s1", &PatchParams::default(), &Patch::Merge(&change)).await.unwrap();
+        eventually("it is recorded as it is now", || async {
+            let is = |record: &SandboxRecord| record.spec.sandbox.spec.other["env"][0]["value"] == env;
+            let records = records_of(&stage, "s1").await?;
+            Ok(records
+                .iter()
+                .any(|record| record.spec.sandbox.spec.other.contains_key("env") && is(record))
+                .then_some(()))
+        })
+        .await;
+    }
+    let mut foreign = records(&stage).get(&named).await.unwrap();
+    foreign.metadata = kube::core::ObjectMeta { name: Some("by-hand".into()), ..Default::default() };
+    records(&stage).create(&kube::api::PostParams::default(), &foreign).await.unwrap();
+    let all = records(&stage).list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(all.len(), 5, "three of s1, one of s2, one by hand");
+    let between = all
+        .iter()
+        .find(|record| record.spec.sandbox.spec.other.get("env").is_some_and(|env| env[0]["value"] == "1"));
+    let between = between.unwrap().name_any();
+
+    controller.kill().await.unwrap();
+    let store = stage.cluster.store("backup.agenttier.io/sandboxrecords");
+    for record in &all {
+        let old =
+            |object: &mut Value| object["metadata"]["creationTimestamp"] = json!("2020-01-01T00:00:00Z");
+        store.rewrite(&format!("{TEAM}/{}", record.name_any()), old).await.unwrap();
+    }
+    stage.start_controller(FAST).await.unwrap();
+    eventually("the one that nothing refers to is gone", || async {
+        Ok(records(&stage).get_opt(&between).await?.is_none().then_some(()))
+    })
+    .await;
+    // A pass later the others are still there: a new sandbox's snapshot proves that it was made.
+    running(&stage, NewSandbox::named("late").cluster_template(TEMPLATE), "late").await;
+    point_of(&stage, "late-workspace").await;
+    for record in all.iter().filter(|record| record.name_any() != between) {
+        assert!(
+            records(&stage).get_opt(&record.name_any()).await.unwrap().is_some(),
+            "{}",
+            record.name_any()
+        );
+    }
+}

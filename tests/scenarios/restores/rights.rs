@@ -25,6 +25,10 @@ pub(crate) struct Right {
 
 /// What the document says that a command needs in the sandbox's namespace.
 pub(crate) fn documented(wanted: &str) -> Vec<Right> {
+    documented_where(wanted, "the sandbox's namespace")
+}
+
+fn documented_where(wanted: &str, wanted_place: &str) -> Vec<Right> {
     let mut command = String::new();
     let mut rights = vec![];
     let (_, commands) = DOCUMENT.split_once("## The commands").unwrap();
@@ -34,7 +38,7 @@ pub(crate) fn documented(wanted: &str) -> Vec<Right> {
         if !of.is_empty() {
             command.clone_from(of);
         }
-        if command == wanted && place == "the sandbox's namespace" {
+        if command == wanted && place == wanted_place {
             for (resource, verb) in
                 resources.split(", ").flat_map(|resource| verbs.split(", ").map(move |verb| (resource, verb)))
             {
@@ -59,6 +63,7 @@ fn group(resource: &str) -> &'static str {
     match resource {
         "volumesnapshots" => "snapshot.storage.k8s.io",
         "sandboxes" | "sandboxes/status" => "agenttier.io",
+        "sandboxrecords" => "backup.agenttier.io",
         "persistentvolumeclaims" | "pods" => "",
         other => panic!("which group has {other}?"),
     }
@@ -142,4 +147,25 @@ async fn a_namespaces_admin_restores_with_the_documented_rights() {
         assert_eq!(output.text.matches(&denied).count(), 1, "without {missing:?}: {}", output.text);
         nothing_of(&stage, "none").await;
     }
+
+    // One that is gone comes back from its record, which takes one right more.
+    let more = documented_where("restore", "the sandbox's namespace, where the sandbox is gone");
+    assert_eq!(more, [Right { verb: "get".into(), resource: "sandboxrecords".into() }]);
+    grant(&stage, &rights).await;
+    user.delete("s1").await.unwrap();
+    user.wait_gone("s1").await.unwrap();
+    let args = ["restore", "s1", "-n", TEAM, "--as", "back", "--timeout", "60"];
+    let output = eventually("its volume is gone, and the rights are back", || async {
+        let output = run(&stage, &kubeconfig, &args).await;
+        Ok(output.text.contains("sandboxrecords").then_some(output))
+    })
+    .await;
+    assert!(output.text.contains("cannot get resource \"sandboxrecords\""), "{}", output.text);
+    nothing_of(&stage, "back").await;
+    grant(&stage, &[rights, more].concat()).await;
+    eventually("the right is in force", || async {
+        Ok((run(&stage, &kubeconfig, &args).await.exit == Exit::Code(0)).then_some(()))
+    })
+    .await;
+    runs_on(&stage, "back", &first).await;
 }
