@@ -20,6 +20,12 @@ pub(super) async fn prune(client: &Client, leadership: &Leadership, order: &Prun
             fit_to_keep(&order.volume, keeper, found.as_ref())
                 .map_err(|state| Failure::KeeperUnfit { keeper: keeper.name.clone(), state })?;
         }
+        Safety::Unready => {
+            let found = api.get_opt(&order.name).await?;
+            if found.is_some_and(|found| found.is_ready()) {
+                return Err(Failure::Changed);
+            }
+        }
         Safety::Gone(user) => prove_gone(client, &order.volume, user).await?,
     }
     let params = DeleteParams {

@@ -154,7 +154,7 @@ fn why(now: Timestamp, verdict: &Verdict, action: &Action) -> String {
                 Some(Fate::Prune { reason, keeper: Some(keeper) }) => {
                     format!("{reason}; {} is newer", keeper.name)
                 }
-                _ => format!("{}; it is the last", prune.reason),
+                _ => prune.reason.to_string(),
             }
         }
     }

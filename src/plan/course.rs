@@ -38,6 +38,8 @@ pub(crate) enum Course<'p> {
     LeftBehind(&'p Policy),
     /// Claim and Sandbox are gone.
     Gone(&'p Policy),
+    /// The claim is being deleted.
+    Closing(&'p Policy),
     /// Nothing is done, for this reason, and this becomes of every point: absence, of a policy or a claim, is no
     /// reason to delete.
     Nothing(Reason, Fate),
@@ -69,7 +71,7 @@ impl<'p> Course<'p> {
             Governance::By(policy) => policy,
         };
         match () {
-            () if volume.terminating => Self::Nothing(Reason::ClaimTerminating, held),
+            () if volume.terminating => Self::Closing(policy),
             () if volume.phase == ClaimPhase::Pending => Self::Nothing(Reason::ClaimPending, held),
             () if volume.phase == ClaimPhase::Lost => Self::Nothing(Reason::ClaimLost, held),
             () if volume.driver.is_none() => Self::Nothing(Reason::NotCsi, held),
@@ -81,7 +83,9 @@ impl<'p> Course<'p> {
     /// The policy in force, where something is done.
     pub(crate) fn policy(&self) -> Option<&'p Policy> {
         match self {
-            Self::BackUp(policy) | Self::LeftBehind(policy) | Self::Gone(policy) => Some(policy),
+            Self::BackUp(policy) | Self::LeftBehind(policy) | Self::Gone(policy) | Self::Closing(policy) => {
+                Some(policy)
+            }
             Self::Nothing(..) => None,
         }
     }

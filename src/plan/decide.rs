@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::closing::close;
 use crate::course::{Course, Tailored};
 use crate::gone::{gone_since, kept_for, leave, to_mark};
 use crate::history::{history_changes_at, lately_in_force, still_promised};
@@ -38,6 +39,7 @@ pub fn decide(
         Course::BackUp(policy) => judgement.back_up(policy, tailored.invalid.is_some()),
         Course::LeftBehind(policy) => judgement.left_behind(policy),
         Course::Gone(policy) => judgement.gone(policy),
+        Course::Closing(_) => judgement.closing(),
         Course::Nothing(reason, fate) => judgement.nothing(reason, &fate),
     };
     let Conclusion { fates, mut wants, protection, interval, unchanged, mut notices, wake } = conclusion;
@@ -184,6 +186,13 @@ impl Judgement<'_> {
         Conclusion { wants: self.prunes(&fates), fates, wake, ..nothing }
     }
 
+    /// Of a claim that is being deleted: only what keeps it from being so goes.
+    fn closing(&self) -> Conclusion {
+        let fates = close(&self.volume.uid, &self.volume.points, self.readiness);
+        let nothing = self.nothing(Reason::ClaimTerminating, &Fate::Keep(Keep::PruningHeld));
+        Conclusion { wants: self.prunes(&fates), fates, ..nothing }
+    }
+
     /// Of a volume that nothing is done for.
     fn nothing(&self, reason: Reason, fate: &Fate) -> Conclusion {
         let switched = self.volume.switched_to.is_some().then(|| self.switched());
@@ -209,7 +218,11 @@ impl Judgement<'_> {
                 version: point.version.clone(),
                 reason: *reason,
                 early: *reason == Spent::Adopted || promised.contains_key(point.name.as_str()),
-                safety: keeper.clone().map_or_else(|| Safety::Gone(former_user(self.volume)), Safety::Keeper),
+                safety: match (keeper, reason) {
+                    (Some(keeper), _) => Safety::Keeper(keeper.clone()),
+                    (None, Spent::HoldsClaim) => Safety::Unready,
+                    (None, _) => Safety::Gone(former_user(self.volume)),
+                },
             }))
         });
         prunes.collect()

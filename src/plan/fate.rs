@@ -41,6 +41,8 @@ pub enum Spent {
     Adopted,
     /// Its sandbox has been gone for `maxAge`.
     SandboxGone,
+    /// It does not get ready, and keeps its claim from being deleted.
+    HoldsClaim,
 }
 
 /// Why a recovery point stays.
@@ -149,7 +151,7 @@ impl fmt::Display for Fate {
             Self::Prune { reason, keeper: Some(keeper) } => {
                 write!(f, "prune: {reason}; {} is newer", keeper.name)
             }
-            Self::Prune { reason, keeper: None } => write!(f, "prune: {reason}; it is the last"),
+            Self::Prune { reason, keeper: None } => write!(f, "prune: {reason}"),
             Self::Unknown => f.write_str("unknown"),
         }
     }
@@ -164,6 +166,7 @@ impl fmt::Display for Spent {
             Self::Failed => "failed",
             Self::Adopted => "AgentTier's, past retention",
             Self::SandboxGone => "its sandbox is gone",
+            Self::HoldsClaim => "it holds its claim, which is being deleted",
         })
     }
 }

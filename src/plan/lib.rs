@@ -15,6 +15,7 @@
 mod admission;
 mod capacity;
 mod class;
+mod closing;
 mod course;
 mod decide;
 mod fate;

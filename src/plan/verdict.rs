@@ -258,6 +258,8 @@ pub enum Safety {
     Keeper(Keeper),
     /// The volume and its Sandbox are gone, and have been for as long as anything of them is kept.
     Gone(FormerUser),
+    /// It is not ready, and nothing can be restored from it.
+    Unready,
 }
 
 /// The Sandbox that used a volume that is gone.

@@ -1,12 +1,13 @@
 //! Claims that cannot be backed up stop nothing else, and are named.
 
+use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, SnapshotSpec};
 use double::{NewSandbox, Phase};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use stage::Rhythm;
-use testbed::STORAGE_CLASS;
+use testbed::{Code, Fault, STORAGE_CLASS};
 
-use crate::place::{TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool, workspace};
+use crate::place::{TEAM, TEMPLATE, claims, eventually, stage, stage_with, user, with_pool, workspace};
 
 fn volume<'a>(plan: &'a Value, claim: &str) -> &'a Value {
     let volumes = plan["volumes"].as_array().unwrap();
@@ -69,4 +70,36 @@ async fn pending_and_terminating_claims_stop_nothing() {
         volume["volume"]["claim"].as_str().is_some_and(|claim| claim.starts_with("pool-") && claim != warm)
     });
     assert_eq!(pooled.count(), 0, "volumes that wait in the pool are not backed up");
+}
+
+/// The snapshot controller holds a claim for as long as a snapshot of it is under way: one that never gets ready would
+/// keep a deleted sandbox's volume for ever.
+#[tokio::test]
+async fn a_snapshot_that_never_gets_ready_holds_no_deleted_claim() {
+    let stage = stage("held-claim").await;
+    workspace(&stage, "w", STORAGE_CLASS).await;
+    stage.cluster.driver().faults(&[Fault::fail("CreateSnapshot", Code::Internal, "out of order")]).unwrap();
+    let snapshots = SnapshotSpec {
+        ready_timeout: "5s".into(),
+        ..Rhythm { interval: "1d", max_age: "7d", keep_last: 1 }.snapshots()
+    };
+    stage
+        .write_policy(&BackupPolicy::new(
+            "stage",
+            BackupPolicySpec { priority: 10, snapshots, ..BackupPolicySpec::default() },
+        ))
+        .await
+        .unwrap();
+    let controller = stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
+    eventually("a snapshot that does not get ready", || async {
+        Ok((stage.points(TEAM).await?.ours().count() > 0).then_some(()))
+    })
+    .await;
+    claims(&stage).delete("w", &DeleteParams::default()).await.unwrap();
+    eventually("the claim is gone", || async {
+        Ok(claims(&stage).get_opt("w").await?.is_none().then_some(()))
+    })
+    .await;
+    let log = controller.log().unwrap();
+    assert!(log.contains("it holds its claim"), "{log}");
 }

@@ -4,6 +4,7 @@
 
 mod admission;
 mod agenttier;
+mod closing;
 mod cluster;
 mod due;
 mod json;

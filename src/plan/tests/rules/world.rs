@@ -136,7 +136,7 @@ pub(crate) fn decide(now: Timestamp, governance: &Governance, volume: &Volume, h
 pub(crate) fn keeper(prune: &Prune) -> &Keeper {
     match &prune.safety {
         Safety::Keeper(keeper) => keeper,
-        Safety::Gone(_) => panic!("without a keeper: {prune:?}"),
+        Safety::Gone(_) | Safety::Unready => panic!("without a keeper: {prune:?}"),
     }
 }
 
