@@ -18,3 +18,4 @@ mod records;
 mod restarts;
 mod restores;
 mod rounds;
+mod suspensions;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use testbed::{Process, until};
+use testbed::{Process, WrongClock, until};
 
 use crate::Stage;
 
@@ -43,14 +43,37 @@ impl Stage {
     /// # Errors
     /// When it ends or does not get ready.
     pub async fn start_replica(&self, name: &str, kubeconfig: &Path, args: &[&str]) -> Result<Process> {
+        self.start_process(name, kubeconfig, args, &[]).await
+    }
+
+    /// Starts the controller by a clock that may be wrong.
+    ///
+    /// # Errors
+    /// When it ends or does not get ready.
+    pub async fn start_controller_by(&self, clock: &WrongClock, args: &[&str]) -> Result<Process> {
+        let kubeconfig = self.controllers_kubeconfig().await?;
+        let env = clock.env();
+        let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+        self.start_process(CONTROLLER, &kubeconfig, args, &env).await
+    }
+
+    async fn start_process(
+        &self,
+        name: &str,
+        kubeconfig: &Path,
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Result<Process> {
+        let env = [&[("NO_COLOR", "1")], env].concat();
         // Another process may take the port in between: then there is another one to try.
         for _ in 0..5 {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr())?;
             let kubeconfig = kubeconfig.display().to_string();
             let address = free.to_string();
             let mut all = vec!["controller", "--kubeconfig", &kubeconfig, "--health-address", &address];
+            all.extend(["--metrics-address", "127.0.0.1:0"]);
             all.extend(args);
-            let process = self.cluster.spawn(name, &self.program, &all, &[("NO_COLOR", "1")]).await?;
+            let process = self.cluster.spawn(name, &self.program, &all, &env).await?;
             let ready = until("the controller is ready", Duration::from_mins(1), || async {
                 anyhow::Ok(match process.exit() {
                     Some(exit) => Some(Err(exit)),
@@ -78,6 +101,7 @@ impl Stage {
         let kubeconfig = kubeconfig.display().to_string();
         // Nobody asks for its health: any port does.
         let mut all = vec!["controller", "--kubeconfig", &kubeconfig, "--health-address", "127.0.0.1:0"];
+        all.extend(["--metrics-address", "127.0.0.1:0"]);
         all.extend(args);
         self.cluster.spawn(name, &self.program, &all, &[("NO_COLOR", "1")]).await
     }

@@ -43,6 +43,7 @@ mod supervisor;
 mod testbed;
 mod volume;
 mod wait;
+mod wrong_clock;
 
 pub use access::client_of;
 pub use cluster::{Cluster, ClusterPlan};
@@ -56,3 +57,4 @@ pub use store::{Change, Store, Stored};
 pub use testbed::Testbed;
 pub use volume::{Entry, Tree, Volume, difference};
 pub use wait::until;
+pub use wrong_clock::WrongClock;
