@@ -22,6 +22,9 @@ pub(super) struct Controller {
     /// Where /healthz and /readyz are served
     #[arg(long, env = "HEALTH_ADDRESS", default_value = "0.0.0.0:8082", value_name = "ADDRESS")]
     health_address: SocketAddr,
+    /// Where /metrics is served
+    #[arg(long, env = "METRICS_ADDRESS", default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
+    metrics_address: SocketAddr,
     /// Snapshots of one CSI driver that may be under way at once
     #[arg(long, env = "SNAPSHOTS_IN_FLIGHT", default_value_t = 10, value_name = "N")]
     snapshots_in_flight: u16,
@@ -63,6 +66,7 @@ impl Controller {
         tokio::spawn(stop_on_signal(stop.clone()));
         let settings = Settings {
             health_address: self.health_address,
+            metrics_address: self.metrics_address,
             limits: Limits {
                 snapshots_in_flight: self.snapshots_in_flight.into(),
                 deletions_in_flight: self.deletions_in_flight.into(),

@@ -1,6 +1,7 @@
 //! The controller: wiring only.
 
 mod backoff;
+mod exposition;
 mod health;
 mod notice;
 mod pass;

@@ -19,7 +19,7 @@ use crate::agenttier::Sandbox;
 use crate::client::Connection;
 use crate::leader::Leadership;
 use crate::observe::{Caches, Observed, Unconfirmed, judge};
-use crate::publish::{Announcer, Occasion, Pace, Repetition, StatusWriter};
+use crate::publish::{Announcer, Figures, Metrics, Occasion, Pace, Repetition, StatusWriter};
 use crate::server_clock::ServerClock;
 
 /// The time may go on by so much more or less than it should before what was noted by it is of no use.
@@ -34,6 +34,7 @@ pub(super) struct Passes {
     floor_per_minute: u16,
     announcer: Announcer,
     statuses: StatusWriter,
+    metrics: Metrics,
     notice: Notice,
     noted: Noted,
 }
@@ -62,7 +63,12 @@ impl Noted {
 }
 
 impl Passes {
-    pub(super) fn new(connection: &Connection, settings: &Settings, leadership: Leadership) -> Self {
+    pub(super) fn new(
+        connection: &Connection,
+        settings: &Settings,
+        metrics: &Metrics,
+        leadership: Leadership,
+    ) -> Self {
         let client = &connection.client;
         Self {
             client: client.clone(),
@@ -72,6 +78,7 @@ impl Passes {
             floor_per_minute: settings.floor_per_minute,
             statuses: StatusWriter::new(client.clone(), leadership.clone()),
             announcer: Announcer::start(client.clone(), leadership),
+            metrics: metrics.clone(),
             notice: Notice::default(),
             noted: Noted::nothing(settings.floor_per_minute),
         }
@@ -116,6 +123,7 @@ impl Passes {
     /// Makes one pass; returns when the next one is due although nothing changes.
     pub(super) async fn pass(&mut self, caches: &Caches, stop: &CancellationToken) -> Option<Timestamp> {
         self.clock.refresh(&self.client).await;
+        let begun = Instant::now();
         let now = self.begin();
         let suspended = self.suspensions(caches);
         let mut observed = caches.observed();
@@ -165,7 +173,10 @@ impl Passes {
         }
         admission.name_waits(&mut verdicts);
         let pace = Pace { limits: self.limits, per_minute: admission.per_minute };
+        let figures = Figures::of(&verdicts, &admission, &suspended);
         let status_due = self.statuses.write(now, &observed, &verdicts, &pace, self.notice.told()).await;
+
+        self.metrics.passed(self.now(), begun.elapsed(), figures);
 
         let wakes = verdicts.iter().filter_map(|verdict| verdict.wake);
         let soon = busy.then(|| self.now());
@@ -257,6 +268,7 @@ impl Passes {
         let (reason, kind, message) = match (&outcome.action, outcome.result) {
             (_, Ok(Done::Taken(taken))) => {
                 tracing::info!(%namespace, %claim, %snapshot, "snapshot taken");
+                self.metrics.created();
                 self.noted.backoff.succeeded(&outcome.action);
                 self.noted.unconfirmed.created(now, *taken);
                 ("BackupCreated", "Normal", format!("Backup snapshot {snapshot} of volume {claim} created"))
@@ -264,6 +276,7 @@ impl Passes {
             (Action::Prune(prune), Ok(Done::Pruned)) => {
                 let (reason, safety) = (prune.reason, &prune.safety);
                 tracing::info!(%namespace, %claim, %snapshot, %reason, ?safety, "snapshot pruned");
+                self.metrics.pruned();
                 self.noted.backoff.succeeded(&outcome.action);
                 self.noted.unconfirmed.deleted(now, &prune.uid);
                 ("BackupPruned", "Normal", format!("Backup snapshot {snapshot} of volume {claim} pruned"))
@@ -271,6 +284,11 @@ impl Passes {
             (action, Ok(Done::Marked)) => {
                 tracing::info!(%namespace, %claim, %snapshot, ?action, "noted on the snapshot");
                 self.noted.backoff.succeeded(action);
+                return;
+            }
+            // The one that leads now sees to it; nothing is wrong with the volume.
+            (_, Err(failure @ Failure::NotLeading(_))) => {
+                tracing::debug!(%namespace, %claim, %snapshot, %failure, "left to the leader");
                 return;
             }
             (_, Err(failure)) if failure.is_stale_plan() => {
@@ -285,6 +303,7 @@ impl Passes {
                     Action::Mark(_) => "note something on",
                 };
                 tracing::warn!(%namespace, %claim, %snapshot, reason = failure.reason(), %failure, "cannot {doing}");
+                self.metrics.failed(action.kind(), failure.reason());
                 self.noted.backoff.failed(now, pass, action, &failure);
                 if !self.noted.announced.is_news(now, &volume.uid, failure.reason()) {
                     return;

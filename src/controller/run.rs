@@ -7,11 +7,13 @@ use agenttier_backup_plan::{LeaseTimes, Limits};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::exposition;
 use super::health::Health;
 use super::pass::Passes;
 use crate::client::Connection;
 use crate::leader::{Elector, Leadership, LeaseName};
 use crate::observe::Caches;
+use crate::publish::Metrics;
 
 /// Changes that come together are planned together.
 const GATHER: Duration = Duration::from_millis(250);
@@ -26,6 +28,8 @@ const LIBRARY_WITHIN: Duration = Duration::from_secs(10);
 pub struct Settings {
     /// Where the health probes are served.
     pub health_address: SocketAddr,
+    /// Where the metrics are served.
+    pub metrics_address: SocketAddr,
     /// How much may be under way at once.
     pub limits: Limits,
     /// However few volumes there are, so many snapshots a minute may be started.
@@ -42,12 +46,14 @@ pub struct Settings {
 /// returns.
 ///
 /// # Errors
-/// When the health probes cannot be served. Trouble with the API server is never fatal: it is waited out.
+/// When the health probes or the metrics cannot be served. Trouble with the API server is never fatal: it is waited out.
 pub async fn run(connection: Connection, settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
     let client = &connection.client;
     let health = Health::new(Instant::now());
     // The probes go on answering while what is under way is brought to its end.
     let probes = health.clone().serve(settings.health_address);
+    let metrics = Metrics::new(connection.clock.clone());
+    let exposition = exposition::serve(metrics.clone(), settings.metrics_address);
     let (caches, mut watches) = Caches::start(client);
     let elector = settings
         .lease
@@ -63,8 +69,12 @@ pub async fn run(connection: Connection, settings: Settings, stop: CancellationT
             ended?;
             anyhow::bail!("the health probes' server ended by itself");
         }
+        ended = exposition => {
+            ended?;
+            anyhow::bail!("the metrics' server ended by itself");
+        }
         () = watches.one_ended() => anyhow::bail!("a watch ended by itself"),
-        worked = work(&connection, &caches, &settings, &health, &leadership, &stop) => worked?,
+        worked = work(&connection, &caches, &settings, &health, &metrics, &leadership, &stop) => worked?,
     }
     end_election.cancel();
     if let Some(election) = election {
@@ -79,6 +89,7 @@ async fn work(
     caches: &Caches,
     settings: &Settings,
     health: &Health,
+    metrics: &Metrics,
     leadership: &Leadership,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -111,8 +122,10 @@ async fn work(
             () = stop.cancelled() => {}
             () = leadership.gained() => {
                 // What a term has learned is not taken into the next one: another leader was at work in between.
-                let passes = Passes::new(connection, settings, leadership.clone());
+                let passes = Passes::new(connection, settings, metrics, leadership.clone());
+                metrics.term_begins();
                 lead(passes, caches, health, leadership, stop).await;
+                metrics.term_ends();
             }
             () = tokio::time::sleep(Duration::from_mins(1)) => health.beat(Instant::now()),
         }

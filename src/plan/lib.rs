@@ -77,7 +77,7 @@ pub use retention::{Retention, RetentionError, Thinning};
 pub use setback::{ActionKind, HeldBack, Setback};
 pub use slot::{Slot, Slots};
 pub use surroundings::Surroundings;
-pub use suspension::{MOST_SKEW, Signals, Suspension, suspensions};
+pub use suspension::{MOST_SKEW, SUSPENDING, Signals, Suspension, suspensions};
 pub use verdict::{
     Action, FormerUser, Judged, Keeper, Mark, Note, Notice, Protection, Prune, Safety, TakeSnapshot, Verdict,
     VolumeId,

@@ -9,7 +9,7 @@ use crate::RecoveryPoint;
 pub const FAILED_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// How far a snapshot has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Readiness {
     /// Ready to use: it counts.
     Ready,

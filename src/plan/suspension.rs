@@ -9,6 +9,10 @@ use crate::Reason;
 /// A local clock that is further than this from the API server's suspends deletions.
 pub const MOST_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
+/// Every reason for which deletions are suspended.
+pub const SUSPENDING: [Reason; 4] =
+    [Reason::ClockSkew, Reason::ClockUnknown, Reason::CacheStale, Reason::PolicyUnreadable];
+
 /// How well what is planned with is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signals {

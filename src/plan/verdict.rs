@@ -164,6 +164,19 @@ pub enum Protection {
 }
 
 impl Protection {
+    /// Its name, which is stable.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match self {
+            Self::Protected { .. } => "Protected",
+            Self::Awaited { .. } => "Awaited",
+            Self::Overdue { .. } => "Overdue",
+            Self::Unprotected { .. } => "Unprotected",
+            Self::Retired { .. } => "Retired",
+            Self::Unknown { .. } => "Unknown",
+        }
+    }
+
     /// Why the volume is not protected; `None` for one that is.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
@@ -201,14 +214,7 @@ impl Protection {
 
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self {
-            Self::Protected { .. } => "Protected",
-            Self::Awaited { .. } => "Awaited",
-            Self::Overdue { .. } => "Overdue",
-            Self::Unprotected { .. } => "Unprotected",
-            Self::Retired { .. } => "Retired",
-            Self::Unknown { .. } => "Unknown",
-        };
+        let state = self.state();
         match self.reason() {
             Some(reason) => write!(f, "{state}: {reason}"),
             None => f.write_str(state),

@@ -2,6 +2,8 @@
 
 mod condition;
 mod event;
+mod figures;
+mod metrics;
 mod policy_status;
 mod repetition;
 mod status_writer;
@@ -10,6 +12,8 @@ mod warnings;
 
 pub use condition::set_condition;
 pub use event::{Announcer, Occasion};
+pub use figures::Figures;
+pub use metrics::{CONTENT_TYPE, Metrics};
 pub use policy_status::{Pace, policy_status};
 pub use repetition::Repetition;
 pub use status_writer::StatusWriter;

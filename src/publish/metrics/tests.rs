@@ -1,0 +1,159 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use agenttier_backup_plan::{
+    ActionKind, Admission, Fate, Judged, Keep, Pacer, Protection, Readiness, Reason, Suspension, Verdict,
+    VolumeId, VolumeUid, Waiting,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+
+fn verdict(claim: &str, policy: Option<&str>, protection: Protection) -> Verdict {
+    Verdict {
+        volume: VolumeId { namespace: "n".into(), claim: claim.into(), uid: VolumeUid::new(claim) },
+        sandbox: None,
+        policy: policy.map(str::to_owned),
+        driver: None,
+        interval: None,
+        protection,
+        points: vec![],
+        wants: vec![],
+        failed_snapshots: 0,
+        setbacks: BTreeMap::new(),
+        wake: None,
+    }
+}
+
+fn point(name: &str, readiness: Readiness) -> Judged {
+    Judged {
+        name: name.into(),
+        taken_at: Timestamp::UNIX_EPOCH,
+        readiness,
+        error: None,
+        ours: true,
+        terminating: false,
+        fate: Fate::Keep(Keep::Newest),
+    }
+}
+
+fn admission() -> Admission {
+    let waiting = |kind, reason| Waiting { volume: VolumeUid::new("a"), kind, reason };
+    Admission {
+        actions: vec![],
+        pacer: Pacer::new(),
+        waiting: vec![
+            waiting(ActionKind::Prune, Reason::CacheStale),
+            waiting(ActionKind::Prune, Reason::CacheStale),
+            waiting(ActionKind::TakeSnapshot, Reason::Paced),
+        ],
+        wake: None,
+        per_minute: 1.25,
+    }
+}
+
+/// Metrics of which every one has a value.
+fn metrics() -> Metrics {
+    let metrics = Metrics::new(ServerClock::default());
+    let now = Timestamp::now();
+    let hours = |hours| now - SignedDuration::from_hours(hours);
+    let protected = |claim, age| verdict(claim, Some("gold"), Protection::Protected { newest: hours(age) });
+    let mut a = protected("a", 1);
+    let terminating = Judged { terminating: true, ..point("leaving", Readiness::Ready) };
+    let foreign = Judged { ours: false, ..point("clone", Readiness::Ready) };
+    a.points = vec![point("1", Readiness::Ready), point("2", Readiness::Slow), terminating, foreign];
+    let verdicts = [
+        a,
+        protected("b", 3),
+        verdict("c", Some("gold"), Protection::Awaited { by: now, reason: Reason::Paced }),
+        verdict(
+            "d",
+            Some("gold"),
+            Protection::Retired { newest: Some(hours(99)), reason: Reason::ClaimGone },
+        ),
+        verdict("e", None, Protection::Unprotected { reason: Reason::NoPolicy }),
+    ];
+    let suspended = [Suspension::StaleCache { kind: "namespaces".into(), cause: "forbidden".into() }];
+    metrics.term_begins();
+    metrics.created();
+    metrics.created();
+    metrics.pruned();
+    metrics.failed(ActionKind::TakeSnapshot, "QuotaExceeded");
+    metrics.passed(now, Duration::from_millis(70), Figures::of(&verdicts, &admission(), &suspended));
+    metrics
+}
+
+#[test]
+fn the_figures_are_those_of_the_verdicts() {
+    let text = metrics().text();
+    for line in [
+        r#"volumes{policy="gold",protection="Protected",reason=""} 2.0"#,
+        r#"volumes{policy="gold",protection="Awaited",reason="Paced"} 1.0"#,
+        r#"volumes{policy="gold",protection="Retired",reason="ClaimGone"} 1.0"#,
+        r#"volumes{policy="",protection="Unprotected",reason="NoPolicy"} 1.0"#,
+        r#"recovery_points{policy="gold",readiness="Ready"} 1.0"#,
+        r#"recovery_points{policy="gold",readiness="Slow"} 1.0"#,
+        r#"orders_wanted{action="Prune"} 0.0"#,
+        r#"orders_waiting{action="Prune",reason="CacheStale"} 2.0"#,
+        r#"orders_waiting{action="TakeSnapshot",reason="Paced"} 1.0"#,
+        r#"deletions_suspended{reason="CacheStale"} 1.0"#,
+        r#"deletions_suspended{reason="ClockSkew"} 0.0"#,
+        "snapshots_per_minute_allowed 1.25",
+        "snapshots_created_total 2",
+        "snapshots_pruned_total 1",
+        r#"orders_failed_total{action="TakeSnapshot",reason="QuotaExceeded"} 1"#,
+        "leader 1.0",
+        r#"pass_duration_seconds_bucket{le="0.1"} 1"#,
+        r#"pass_duration_seconds_bucket{le="0.05"} 0"#,
+    ] {
+        let line = format!("agenttier_backup_{line}\n");
+        assert!(text.contains(&line), "no {line} in\n{text}");
+    }
+    let oldest = r#"agenttier_backup_oldest_newest_recovery_point_age_seconds{policy="gold"} "#;
+    let age = text.lines().find_map(|line| line.strip_prefix(oldest)).expect("it is told");
+    let age: f64 = age.parse().expect("a number");
+    assert!((10_800.0..10_860.0).contains(&age), "that of b, 3 h: {age}");
+}
+
+#[test]
+fn only_the_leader_counts_volumes() {
+    let metrics = metrics();
+    metrics.term_ends();
+    let text = metrics.text();
+    assert!(text.contains("agenttier_backup_leader 0.0\n"), "{text}");
+    assert!(!text.contains("agenttier_backup_volumes") && !text.contains("last_pass"), "{text}");
+    assert!(text.contains("agenttier_backup_snapshots_created_total 2\n"), "what it did stays done: {text}");
+}
+
+#[test]
+fn every_metric_is_documented_and_every_documented_one_is_served() {
+    let text = metrics().text();
+    let served: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+    let page = std::fs::read_to_string(page).expect("docs/metrics.md is there");
+    let mut documented = BTreeMap::new();
+    for row in page.lines().filter(|line| line.starts_with("| `agenttier_backup_")) {
+        let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let [_, name, kind, labels, ..] = cells[..] else { panic!("{row}") };
+        let suffix = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        let base = name.strip_suffix(suffix).unwrap_or_else(|| panic!("{name}: a {kind} ends in {suffix}"));
+        documented.insert(base, kind);
+        let labels: BTreeSet<&str> = labels.split(", ").map(|label| label.trim_matches('`')).collect();
+        let labels: BTreeSet<&str> = labels.into_iter().filter(|label| !label.is_empty()).collect();
+        for line in text.lines().filter(|line| line.starts_with(&format!("{name}{{"))) {
+            assert_eq!(labels_of(line), labels, "{line}");
+        }
+    }
+    assert_eq!(documented, served);
+    assert!(served.len() > 10, "{served:?}");
+}
+
+fn labels_of(line: &str) -> BTreeSet<&str> {
+    let (_, rest) = line.split_once('{').expect("it has labels");
+    let (labels, _) = rest.split_once('}').expect("they end");
+    labels.split(',').filter_map(|label| Some(label.split_once('=')?.0)).collect()
+}
