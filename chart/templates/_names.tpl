@@ -88,3 +88,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) }}
 {{- end }}
+
+{{/* The Service of the metrics: Prometheus calls its targets so. */}}
+{{- define "agenttier-backup.metricsName" -}}
+{{- printf "%s-metrics" (include "agenttier-backup.fullname" . | trunc 55 | trimSuffix "-") }}
+{{- end }}
+
+{{- define "agenttier-backup.metricsPort" -}}
+{{- splitList ":" .Values.controller.metricsAddress | last | int }}
+{{- end }}

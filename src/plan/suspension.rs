@@ -91,7 +91,7 @@ impl fmt::Display for Suspension {
         match self {
             Self::ClockSkew { skew } => {
                 let side = if skew.is_negative() { "behind" } else { "ahead of" };
-                write!(f, "the controller's clock is {} {side} the API server's", roughly(skew.unsigned_abs().as_secs() / 60))
+                write!(f, "the controller's clock is {} {side} the API server's", roughly(skew.unsigned_abs().as_secs()))
             }
             Self::ClockUnknown => {
                 f.write_str("the API server does not say its time, so nobody knows whether the controller's clock is right")
@@ -106,12 +106,13 @@ impl fmt::Display for Suspension {
     }
 }
 
-/// In its largest unit: a measure that wavers by a second reads the same.
-fn roughly(minutes: u64) -> String {
-    match minutes {
+/// To the nearest of a large unit: a measure that wavers by a second reads the same.
+fn roughly(seconds: u64) -> String {
+    let nearest = |unit: u64| (seconds + unit / 2) / unit;
+    match nearest(60) {
         0..=1 => "more than a minute".to_owned(),
         minutes @ 2..120 => format!("{minutes} minutes"),
-        minutes @ 120..2_880 => format!("{} hours", minutes / 60),
-        minutes => format!("{} days", minutes / 1_440),
+        120..2_880 => format!("{} hours", nearest(3_600)),
+        _ => format!("{} days", nearest(86_400)),
     }
 }

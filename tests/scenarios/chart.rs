@@ -3,6 +3,7 @@
 mod crds;
 mod crds_rights;
 mod examples;
+mod monitoring;
 mod policies;
 mod release;
 mod rights;

@@ -9,6 +9,7 @@ mod crd;
 mod leaders;
 mod listing;
 mod manifests;
+mod metrics;
 mod orders;
 mod pins;
 mod place;

@@ -32,6 +32,8 @@ async fn wrong_values_are_refused_by_name() {
         ("snapshots.enabled=true", "additional properties 'snapshots'"),
         ("replicas=-1", "/replicas"),
         ("controller.callsAtOnce=0", "/controller/callsAtOnce"),
+        ("controller.metricsAddress=8081", "/controller/metricsAddress"),
+        ("metrics.serviceMonitor.interval=often", "/metrics/serviceMonitor/interval"),
         ("log.format=xml", "/log/format"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
     ] {

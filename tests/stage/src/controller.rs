@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use testbed::{Process, WrongClock, until};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Stage;
 
@@ -106,6 +107,22 @@ impl Stage {
         self.cluster.spawn(name, &self.program, &all, &[("NO_COLOR", "1")]).await
     }
 
+    /// What a controller serves at `/metrics`.
+    ///
+    /// # Errors
+    /// When it does not say where that is, or does not answer.
+    pub async fn metrics(&self, controller: &Process) -> Result<String> {
+        let log = controller.log()?;
+        let told = log
+            .lines()
+            .rev()
+            .find_map(|line| line.split_once("metrics: /metrics address=")?.1.split(' ').next());
+        let answer = get(told.context("the log names no address of metrics")?, "/metrics").await?;
+        let (head, metrics) = answer.split_once("\r\n\r\n").context("no answer")?;
+        ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
+        Ok(metrics.to_owned())
+    }
+
     /// The controller's process.
     ///
     /// # Errors
@@ -115,15 +132,17 @@ impl Stage {
     }
 }
 
-/// Asks `/readyz`, in the plainest HTTP.
+/// Asks `/readyz`.
 async fn is_ready(address: &str) -> bool {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let ask = async {
-        let mut stream = tokio::net::TcpStream::connect(address).await?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: controller\r\nConnection: close\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        std::io::Result::Ok(answer.starts_with("HTTP/1.1 200"))
-    };
-    ask.await.unwrap_or(false)
+    get(address, "/readyz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// Asks in the plainest HTTP; the answer is whole, with its head.
+async fn get(address: &str, path: &str) -> std::io::Result<String> {
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: controller\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }

@@ -1,0 +1,79 @@
+//! The metrics of a running controller, held against the cluster.
+
+use k8s_openapi::api::core::v1::ResourceQuota;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::json;
+use stage::Rhythm;
+use testbed::STORAGE_CLASS;
+
+use crate::place::{TEAM, eventually, stage, workspace};
+
+/// The value of a series.
+fn value(metrics: &str, series: &str) -> Option<f64> {
+    let found = metrics.lines().find_map(|line| line.strip_prefix("agenttier_backup_")?.strip_prefix(series));
+    found.map(|value| value.trim().parse().unwrap())
+}
+
+#[tokio::test]
+async fn the_metrics_say_what_is_in_the_cluster() {
+    let stage = stage("metrics").await;
+    for name in ["a", "b", "c"] {
+        workspace(&stage, name, STORAGE_CLASS).await;
+    }
+    stage.policy(Rhythm { interval: "1d", max_age: "7d", keep_last: 1 }).await.unwrap();
+    let controller = stage.start_controller(&["--snapshots-per-minute-at-least", "600"]).await.unwrap();
+    let protected = r#"volumes{policy="stage",protection="Protected",reason=""}"#;
+    let metrics = eventually("three volumes are protected", || async {
+        let metrics = stage.metrics(&controller).await?;
+        Ok((value(&metrics, protected) == Some(3.0)).then_some(metrics))
+    })
+    .await;
+    let points = stage.points(TEAM).await.unwrap().ours();
+    assert_eq!((points.count(), points.ready().count()), (3, 3));
+    for (series, expected) in [
+        (r#"recovery_points{policy="stage",readiness="Ready"}"#, 3.0),
+        ("snapshots_created_total", 3.0),
+        ("snapshots_pruned_total", 0.0),
+        (r#"orders_wanted{action="TakeSnapshot"}"#, 0.0),
+        (r#"deletions_suspended{reason="ClockSkew"}"#, 0.0),
+        (r#"deletions_suspended{reason="CacheStale"}"#, 0.0),
+        ("snapshots_per_minute_allowed", 600.0),
+        ("leader", 1.0),
+    ] {
+        assert_eq!(value(&metrics, series), Some(expected), "{series} in\n{metrics}");
+    }
+    let skew = value(&metrics, "clock_skew_seconds").unwrap();
+    assert!(skew.abs() < 4.0, "both clocks are this machine's: {skew}");
+    let now = jiff::Timestamp::now().as_duration().as_secs_f64();
+    let age = value(&metrics, r#"oldest_newest_recovery_point_age_seconds{policy="stage"}"#).unwrap();
+    let oldest =
+        points.0.iter().map(|point| point.metadata.creation_timestamp.as_ref().unwrap().0).min().unwrap();
+    let expected = now - oldest.as_duration().as_secs_f64();
+    assert!((age - expected).abs() < 30.0, "{age}, not {expected}");
+    assert!(now - value(&metrics, "last_pass_timestamp_seconds").unwrap() < 300.0);
+    assert!(value(&metrics, "pass_duration_seconds_count").unwrap() >= 1.0);
+
+    // A fourth one finds a quota that lets none through.
+    let hard = json!({ "count/volumesnapshots.snapshot.storage.k8s.io": "0" });
+    let quota = json!({ "metadata": { "name": "full" }, "spec": { "hard": hard } });
+    let quotas = Api::<ResourceQuota>::namespaced(stage.client.clone(), TEAM);
+    quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
+    eventually("the quota is in force", || async {
+        Ok(quotas.get("full").await?.status.and_then(|status| status.hard).map(drop))
+    })
+    .await;
+    workspace(&stage, "d", STORAGE_CLASS).await;
+    let metrics = eventually("the failure is counted", || async {
+        let metrics = stage.metrics(&controller).await?;
+        let failed = r#"orders_failed_total{action="TakeSnapshot",reason="QuotaExceeded"}"#;
+        Ok(value(&metrics, failed).is_some_and(|failed| failed >= 1.0).then_some(metrics))
+    })
+    .await;
+    let awaited = r#"volumes{policy="stage",protection="Awaited",reason="QuotaExceeded"}"#;
+    assert_eq!(value(&metrics, awaited), Some(1.0), "{metrics}");
+    assert_eq!(
+        (value(&metrics, protected), value(&metrics, "snapshots_created_total")),
+        (Some(3.0), Some(3.0))
+    );
+}
