@@ -44,8 +44,10 @@ struct Measure {
     at: Instant,
     /// The local clock then.
     ours: Timestamp,
-    /// The API server's clock then, within [`PRECISION`].
+    /// The API server's clock then.
     theirs: Timestamp,
+    /// It may have been so much more or less; at most [`PRECISION`].
+    within: Duration,
 }
 
 /// The same moment by both local clocks.
@@ -71,7 +73,12 @@ impl Measure {
         // Dates are cut to seconds: it was dated between `date` and a second later, and has been on its way since for
         // no longer than the round trip.
         let halfway = (Duration::from_secs(1) + round_trip) / 2;
-        Some(Self { at: answered.at, ours: answered.ours, theirs: date.checked_add(halfway).ok()? })
+        Some(Self {
+            at: answered.at,
+            ours: answered.ours,
+            theirs: date.checked_add(halfway).ok()?,
+            within: halfway,
+        })
     }
 
     /// The API server's clock now.
@@ -109,10 +116,13 @@ impl ServerClock {
 
     fn now_at(&self, now: Moment) -> Timestamp {
         // However old the measure is: a clock that was far off does not come right by itself, unseen.
-        let theirs = self.latest().map(|measure| measure.theirs(now));
-        theirs
-            .filter(|theirs| now.ours.duration_since(*theirs).unsigned_abs() > PRECISION.unsigned_abs())
-            .unwrap_or(now.ours)
+        let Some(measure) = self.latest() else { return now.ours };
+        let theirs = measure.theirs(now);
+        if now.ours.duration_since(theirs).unsigned_abs() <= PRECISION.unsigned_abs() {
+            return now.ours;
+        }
+        // Rather late than early: no slot is served before it has begun.
+        theirs.checked_sub(measure.within).unwrap_or(Timestamp::MIN)
     }
 
     /// Asks the API server for its time, if no answer has told it lately. Trouble with that is no error: it shows in

@@ -1,13 +1,10 @@
 //! The metrics of a running controller, held against the cluster.
 
-use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::Api;
-use kube::api::PostParams;
-use serde_json::json;
 use stage::Rhythm;
 use testbed::STORAGE_CLASS;
 
 use crate::place::{TEAM, eventually, stage, workspace};
+use crate::protection::quota;
 
 /// The value of a series.
 fn value(metrics: &str, series: &str) -> Option<f64> {
@@ -55,14 +52,7 @@ async fn the_metrics_say_what_is_in_the_cluster() {
     assert!(value(&metrics, "pass_duration_seconds_count").unwrap() >= 1.0);
 
     // A fourth one finds a quota that lets none through.
-    let hard = json!({ "count/volumesnapshots.snapshot.storage.k8s.io": "0" });
-    let quota = json!({ "metadata": { "name": "full" }, "spec": { "hard": hard } });
-    let quotas = Api::<ResourceQuota>::namespaced(stage.client.clone(), TEAM);
-    quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
-    eventually("the quota is in force", || async {
-        Ok(quotas.get("full").await?.status.and_then(|status| status.hard).map(drop))
-    })
-    .await;
+    quota(&stage, "0").await;
     workspace(&stage, "d", STORAGE_CLASS).await;
     let metrics = eventually("the failure is counted", || async {
         let metrics = stage.metrics(&controller).await?;

@@ -67,7 +67,7 @@ async fn a_clock_that_is_15_days_ahead_deletes_nothing_and_misses_nothing() {
     for point in &points.0 {
         let slot: Timestamp = point.annotations()[marks::SLOT].parse().unwrap();
         let into_slot = point.creation_timestamp().unwrap().0.duration_since(slot);
-        // A create is on its way for a while on a busy machine; its slot is never to come.
+        // A create is on its way for a while on a busy machine; but its slot has begun.
         let range = SignedDuration::ZERO..SignedDuration::from_secs(30);
         assert!(range.contains(&into_slot), "{} is {into_slot} into its slot", point.name_any());
     }
