@@ -11,8 +11,6 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-const KINDS: [ActionKind; 2] = [ActionKind::Prune, ActionKind::TakeSnapshot];
-
 /// Figures of one pass: no volume has a name in them, so that ten thousand make no more series than ten.
 #[derive(Debug, Clone)]
 pub struct Figures {
@@ -36,12 +34,14 @@ impl Figures {
             volumes: BTreeMap::new(),
             points: BTreeMap::new(),
             oldest: BTreeMap::new(),
-            wanted: KINDS.map(|kind| (kind, 0)).into(),
+            wanted: ActionKind::ALL.map(|kind| (kind, 0)).into(),
             waiting: BTreeMap::new(),
             suspended: SUSPENDING.map(|reason| (reason, false)).into(),
             per_minute: admission.per_minute,
         };
-        verdicts.iter().for_each(|verdict| figures.add(verdict));
+        for verdict in verdicts {
+            figures.add(verdict);
+        }
         for waiting in &admission.waiting {
             *figures.waiting.entry((waiting.kind, waiting.reason)).or_default() += 1;
         }
@@ -96,7 +96,7 @@ impl Figures {
         )?;
         let wanted =
             self.wanted.iter().map(|(kind, count)| ([("action", kind.to_string())], as_float(*count)));
-        gauge(encoder, "orders_wanted", "Snapshots and deletions that were due in the last pass", wanted)?;
+        gauge(encoder, "orders_wanted", "Orders that were due in the last pass", wanted)?;
         let waiting = self.waiting.iter().map(|((kind, reason), count)| {
             ([("action", kind.to_string()), ("reason", reason.to_string())], as_float(*count))
         });

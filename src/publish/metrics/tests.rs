@@ -20,6 +20,9 @@ fn verdict(claim: &str, policy: Option<&str>, protection: Protection) -> Verdict
         wants: vec![],
         failed_snapshots: 0,
         setbacks: BTreeMap::new(),
+        unchanged: false,
+        notices: vec![],
+        deletions_confirmed: None,
         wake: None,
     }
 }
@@ -48,6 +51,7 @@ fn admission() -> Admission {
         ],
         wake: None,
         per_minute: 1.25,
+        mass: BTreeMap::new(),
     }
 }
 
