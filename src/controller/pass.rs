@@ -209,8 +209,8 @@ impl Passes {
                 news |= self.noted.backoff.succeeded_with(&key);
                 continue;
             };
-            if matches!(failure, Failure::Changed) {
-                tracing::debug!(%namespace, %sandbox, %record, %failure, "planned from an older state");
+            if matches!(failure, Failure::Changed | Failure::NotLeading(_)) {
+                tracing::debug!(%namespace, %sandbox, %record, %failure, "left to the next pass, or to the leader");
                 continue;
             }
             // One that is too large is seen to be in every pass.
@@ -220,6 +220,7 @@ impl Passes {
             news = true;
             self.noted.backoff.failed_with(now, pass, key, &failure);
             let reason = failure.reason();
+            self.metrics.failed(ActionKind::Record, reason);
             if !self.noted.announced.is_news(now, &volume.uid, reason) {
                 continue;
             }

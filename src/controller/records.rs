@@ -237,7 +237,9 @@ impl Records {
                         tracing::info!(%namespace, record = %name, "record collected: nothing refers to it");
                         self.gone.insert(record.key(), now);
                     }
-                    Err(failure) if failure.is_stale_plan() => pause = COLLECT_AGAIN_AFTER,
+                    Err(failure) if failure.is_stale_plan() || matches!(failure, Failure::NotLeading(_)) => {
+                        pause = COLLECT_AGAIN_AFTER;
+                    }
                     Err(failure) => {
                         let reason = failure.reason();
                         tracing::warn!(%namespace, record = %name, reason, %failure, "cannot collect");

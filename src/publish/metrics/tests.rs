@@ -15,6 +15,7 @@ fn verdict(claim: &str, policy: Option<&str>, protection: Protection) -> Verdict
         policy: policy.map(str::to_owned),
         driver: None,
         interval: None,
+        retention: None,
         protection,
         points: vec![],
         wants: vec![],
