@@ -2,11 +2,16 @@
 
 mod capacity;
 mod files;
+mod notices;
 mod policies;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use agenttier_backup_plan::{Action, Capacity, Fate, Note, Readiness, Verdict, in_order};
+use agenttier_backup_plan::{
+    Action, Capacity, Fate, MassDeletion, Note, Notice, Protection, Readiness, Reason, Verdict, in_order,
+    is_of_mass, mass_deletions,
+};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -17,7 +22,8 @@ use super::{Cluster, Scope};
 use crate::observe::{Meaning, Place, Survey, max_snapshots, meanings};
 
 /// Shows what the controller is going to do: which snapshots it wants to take and prune, in which
-/// order, which recovery points are kept and why, and which volumes are not protected.
+/// order, which recovery points are kept and why, which volumes are not protected, and what somebody
+/// should know of.
 ///
 /// It is computed here, by the controller's own rules, from what the cluster holds now; nothing is
 /// changed. How much of it is done at once is for the controller to say: it keeps to a pace, and has
@@ -68,6 +74,8 @@ struct Report {
     max_snapshots: Option<u32>,
     /// What each policy means, in the order in which they win.
     policies: Vec<Meaning>,
+    /// What is to be known of policies, by their names.
+    policy_notices: BTreeMap<String, Vec<Notice>>,
     /// Kinds that whoever asks may not read.
     hidden: Vec<String>,
     /// Objects that make no sense.
@@ -83,15 +91,34 @@ impl Plan {
             eprintln!("note: {note}");
         }
         let volumes = survey.judge(now);
+        let mass = match self.scope.namespace {
+            None => mass_deletions(now, &volumes),
+            // Of a part nobody can tell how much it is of the whole.
+            Some(_) => BTreeMap::new(),
+        };
         let wanted = in_order(&survey.setbacks(), &volumes);
-        let whys = wanted.iter().map(|(verdict, action)| why(now, verdict, action)).collect();
+        let whys = wanted.iter().map(|(verdict, action)| why(now, verdict, action, &mass)).collect();
         let actions = wanted.into_iter().map(|(_, action)| action.clone()).collect();
         let policies = meanings(&survey.observed);
+        let policy_notices = match self.scope.namespace {
+            None => notices::computed(&survey.observed, &mass),
+            Some(_) => notices::reported(&survey.observed),
+        };
         let capacity = Capacity::of(&volumes);
         let max_snapshots = max_snapshots(&survey.observed);
         let Survey { hidden, unreadable, .. } = survey;
-        let report =
-            Report { now, actions, whys, volumes, capacity, max_snapshots, policies, hidden, unreadable };
+        let report = Report {
+            now,
+            actions,
+            whys,
+            volumes,
+            capacity,
+            max_snapshots,
+            policies,
+            policy_notices,
+            hidden,
+            unreadable,
+        };
         self.output.print(&report, |report| self.print(report))
     }
 
@@ -115,6 +142,7 @@ impl Plan {
             policies::print(&report.policies);
         }
         if report.volumes.is_empty() {
+            print_trouble(report);
             println!("No workspace volumes found.");
             return;
         }
@@ -140,9 +168,11 @@ impl Plan {
     }
 }
 
-/// Why something is wanted, for a person.
-fn why(now: Timestamp, verdict: &Verdict, action: &Action) -> String {
-    match action {
+/// Why something is wanted, for a person, and whether it waits for one.
+fn why(now: Timestamp, verdict: &Verdict, action: &Action, mass: &BTreeMap<String, MassDeletion>) -> String {
+    let waits = is_of_mass(action) && verdict.policy.as_ref().is_some_and(|policy| mass.contains_key(policy));
+    let waits = if waits { format!("; waits: {}", Reason::MassDeletion) } else { String::new() };
+    let why = match action {
         Action::TakeSnapshot(take) => format!("not covered since {} ago", age(now, take.exposed_since)),
         Action::Mark(mark) => match &mark.note {
             Note::SandboxGone(_) => "its sandbox is gone".to_owned(),
@@ -157,7 +187,8 @@ fn why(now: Timestamp, verdict: &Verdict, action: &Action) -> String {
                 _ => prune.reason.to_string(),
             }
         }
-    }
+    };
+    why + &waits
 }
 
 fn print_volumes(report: &Report) {
@@ -170,13 +201,21 @@ fn print_volumes(report: &Report) {
             verdict.volume.claim.clone(),
             verdict.sandbox.clone().unwrap_or_else(|| "-".into()),
             verdict.policy.clone().unwrap_or_else(|| "-".into()),
-            verdict.protection.to_string(),
+            protection(verdict),
             newest.map_or_else(|| "-".into(), |newest| age(report.now, newest)),
             kept(verdict).to_string(),
             next(verdict),
         ]);
     }
     println!("{}", volumes.trim_fmt());
+}
+
+/// How a volume stands. One that has not changed is protected whatever its newest point's age is.
+fn protection(verdict: &Verdict) -> String {
+    match verdict.protection {
+        Protection::Protected { .. } if verdict.unchanged => format!("{} (unchanged)", verdict.protection),
+        _ => verdict.protection.to_string(),
+    }
 }
 
 /// Recovery points that can be restored from, and stay.
@@ -188,11 +227,19 @@ fn kept(verdict: &Verdict) -> usize {
     stays.count()
 }
 
-/// What fails, in the words of the API server or the storage.
+/// What somebody should know of, and what fails, in the words of the API server or the storage.
 fn print_trouble(report: &Report) {
     let mut lines = Vec::new();
+    for (policy, notices) in &report.policy_notices {
+        lines.extend(
+            notices.iter().map(|notice| format!("policy {policy}: {}: {}", notice.reason, notice.message)),
+        );
+    }
     for verdict in &report.volumes {
         let volume = format!("{}/{}", verdict.volume.namespace, verdict.volume.claim);
+        lines.extend(
+            verdict.notices.iter().map(|notice| format!("{volume}: {}: {}", notice.reason, notice.message)),
+        );
         for (kind, setback) in &verdict.setbacks {
             let since = age(report.now, setback.since);
             lines.push(format!("{volume}: {kind} fails since {since} ago: {}", setback.message));

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::mass::{is_first_step, is_of_mass};
+use crate::mass::is_first_step;
 use crate::{
     Action, ActionKind, HeldBack, MassDeletion, Pacer, Rate, Readiness, Reason, Suspension, Verdict,
-    VolumeUid, mass_deletions,
+    VolumeUid, is_of_mass, mass_deletions,
 };
 
 /// How much may be under way at once.

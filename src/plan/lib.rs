@@ -58,7 +58,7 @@ pub use decide::decide;
 pub use fate::{Fate, Keep, Spent};
 pub use history::SHORTENING_DELAY;
 pub use lease::{LeaseStep, LeaseTimes, Record, Seen, Uptime, lease_step};
-pub use mass::{MassDeletion, mass_deletions};
+pub use mass::{MassDeletion, is_of_mass, mass_deletions};
 pub use name::{LONGEST_NAME, claim_label, snapshot_name};
 pub use overrides::Overrides;
 pub use ownership::{Foreign, Ownership, ownership};

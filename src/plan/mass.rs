@@ -55,7 +55,8 @@ pub fn mass_deletions(now: Timestamp, verdicts: &[Verdict]) -> BTreeMap<String, 
 }
 
 /// Whether an action is one that a mass deletion consists of.
-pub(crate) fn is_of_mass(action: &Action) -> bool {
+#[must_use]
+pub fn is_of_mass(action: &Action) -> bool {
     is_early(action) || is_first_step(action)
 }
 

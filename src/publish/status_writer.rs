@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agenttier_backup_plan::{Notice, Pressure, Reason, Suspension, Verdict};
+use agenttier_backup_plan::{Suspension, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 
-use super::{Pace, policy_status};
+use super::{Pace, notices_of, policy_status};
 use crate::api::{BackupPolicy, BackupPolicyStatus, FIELD_MANAGER};
 use crate::leader::Leadership;
-use crate::observe::{Observed, Reach, governance, pressure, reach, ties};
+use crate::observe::{Observed, Reach, governance, reach};
 
 /// A policy's status is written at most once in this time.
 const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(60);
@@ -94,41 +94,6 @@ impl StatusWriter {
             Err(_) => tracing::warn!(policy = name, "cannot write the policy's status: no answer"),
         }
     }
-}
-
-/// What is to be said of a policy as such.
-fn notices_of(policy: &BackupPolicy, observed: &Observed) -> Vec<Notice> {
-    let mut notices = Vec::new();
-    let tied = ties(
-        policy,
-        observed.policies.iter().map(AsRef::as_ref),
-        observed.namespaces.iter().map(AsRef::as_ref),
-    );
-    if !tied.is_empty() {
-        let others: Vec<&str> = tied.iter().map(String::as_str).collect();
-        notices.push(Notice {
-            reason: Reason::PriorityTie,
-            message: format!(
-                "{} selects some of the same namespaces with the same priority; the first by name is followed",
-                others.join(", ")
-            ),
-        });
-    }
-    let pressure = pressure(observed);
-    let told = match pressure {
-        Pressure::None => return notices,
-        Pressure::NearLimit => (Reason::NearLimit, "snapshots older than 48 h are thinned out to one a day"),
-        Pressure::AtLimit => (
-            Reason::AtLimit,
-            "snapshots older than 48 h are thinned out to one a day, and intervals are doubled",
-        ),
-    };
-    let message = format!(
-        "the cluster holds nearly as many snapshots as maxSnapshots allows: {}. Raise it, or keep fewer",
-        told.1
-    );
-    notices.push(Notice { reason: told.0, message });
-    notices
 }
 
 fn reach_of(policy: &Arc<BackupPolicy>, observed: &Observed) -> Reach {

@@ -1,10 +1,11 @@
 //! Conditions that are there only when there is something to say.
 
-use agenttier_backup_plan::{MassDeletion, Notice, Reason, Suspension, Verdict, marks};
+use agenttier_backup_plan::{MassDeletion, Notice, Reason, Suspension, Verdict};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Resource, ResourceExt};
 
+use super::of_policy::confirm;
 use super::tally::Tally;
 use crate::api::BackupPolicy;
 
@@ -43,26 +44,10 @@ pub(super) fn deletions_suspended(
     mass: Option<&MassDeletion>,
 ) -> Option<Condition> {
     let mut told: Vec<String> = suspended.iter().map(ToString::to_string).collect();
-    told.extend(mass.map(|mass| confirm(&policy.name_any(), mass)));
+    told.extend(mass.map(|mass| confirm(&policy.name_any(), mass).message));
     let reason = suspended.first().map_or(Reason::MassDeletion, Suspension::reason).to_string();
     let told = (!told.is_empty()).then(|| (reason, told.join(". ")));
     condition(policy, before, "DeletionsSuspended", told)
-}
-
-fn confirm(policy: &str, mass: &MassDeletion) -> String {
-    let what = if mass.points > 0 {
-        format!(
-            "{} of {} recovery points would be deleted sooner than was promised when they were taken",
-            mass.points, mass.of_points
-        )
-    } else {
-        format!("the sandboxes of {} of {} volumes would be found gone at once", mass.gone, mass.of_volumes)
-    };
-    format!(
-        "{what}; if that is meant: kubectl annotate backuppolicy {policy} --overwrite {}=$(date -u +%FT%TZ), which holds for \
-         24 h",
-        marks::DELETIONS_CONFIRMED
-    )
 }
 
 /// `WorkspaceSwitched` and `Warnings`: what somebody should know of volumes although they may be protected, and of the

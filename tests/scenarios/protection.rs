@@ -7,7 +7,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use stage::{Rhythm, Stage};
-use testbed::STORAGE_CLASS;
+use testbed::{Code, Fault, STORAGE_CLASS};
 
 use crate::place::{TEAM, eventually, stage, workspace};
 
@@ -104,17 +104,64 @@ async fn a_wrong_class_is_named_and_correcting_it_is_enough() {
     let stage = stage("class").await;
     workspace(&stage, "w", STORAGE_CLASS).await;
     let policy = |class: &str| {
-        let snapshots = SnapshotSpec {
-            snapshot_class_name: class.into(),
-            ready_timeout: "5s".into(),
-            ..DAILY.snapshots()
-        };
+        let snapshots = SnapshotSpec { snapshot_class_name: class.into(), ..DAILY.snapshots() };
         BackupPolicy::new(
             "stage",
             BackupPolicySpec { priority: 10, snapshots, ..BackupPolicySpec::default() },
         )
     };
     stage.write_policy(&policy("no-such-class")).await.unwrap();
+    stage.start_controller(FAST).await.unwrap();
+
+    let message = eventually("the policy says so", || async {
+        let policies: Api<BackupPolicy> = Api::all(stage.client.clone());
+        let status = policies.get("stage").await?.status.unwrap_or_default();
+        let warnings = status.conditions.into_iter().find(|condition| condition.type_ == "Warnings");
+        Ok(warnings
+            .filter(|told| told.status == "True" && told.reason == "UnknownClass")
+            .map(|told| told.message))
+    })
+    .await;
+    assert!(
+        message.contains("no VolumeSnapshotClass no-such-class") && message.contains("team-a/w"),
+        "{message}"
+    );
+    let (status, reason, message) = told(&stage).await.unwrap();
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "SnapshotsFailing"), "{message}");
+    let volume = planned(&stage, "w").await;
+    assert_eq!(
+        (&volume["protection"]["state"], &volume["protection"]["reason"]),
+        (&json!("Awaited"), &json!("UnknownClass")),
+        "{volume:#}"
+    );
+    assert_eq!(volume["notices"][0]["reason"], "UnknownClass", "{volume:#}");
+    assert_eq!(volume["wants"], json!([]), "{volume:#}");
+    let text = stage.run(&["plan"]).await.unwrap().good().unwrap();
+    assert!(text.contains("Awaited: UnknownClass"), "{text}");
+    assert!(text.contains("team-a/w: UnknownClass: there is no VolumeSnapshotClass no-such-class"), "{text}");
+    assert_eq!(stage.points(TEAM).await.unwrap().count(), 0, "none that could only fail is made");
+
+    stage.write_policy(&policy("")).await.unwrap();
+    eventually("a recovery point", || async {
+        Ok((stage.points(TEAM).await?.ours().ready().count() == 1).then_some(()))
+    })
+    .await;
+    let volume = planned(&stage, "w").await;
+    assert_eq!((&volume["protection"]["state"], &volume["notices"]), (&json!("Protected"), &json!([])));
+}
+
+/// The storage refuses for a while: it is told in its own words, tried again in the same slot, and cleared away.
+#[tokio::test]
+async fn a_failed_snapshot_is_told_tried_again_and_cleared_away() {
+    let stage = stage("failed").await;
+    workspace(&stage, "w", STORAGE_CLASS).await;
+    let refusal = || Fault::fail("CreateSnapshot", Code::ResourceExhausted, "the array is full");
+    stage.cluster.driver().faults(&[refusal()]).unwrap();
+    let policy = |priority| {
+        let snapshots = SnapshotSpec { ready_timeout: "5s".into(), ..DAILY.snapshots() };
+        BackupPolicy::new("stage", BackupPolicySpec { priority, snapshots, ..BackupPolicySpec::default() })
+    };
+    stage.write_policy(&policy(10)).await.unwrap();
     stage.start_controller(FAST).await.unwrap();
 
     let volume = eventually("the failure is told", || async {
@@ -125,16 +172,22 @@ async fn a_wrong_class_is_named_and_correcting_it_is_enough() {
     .await;
     let point = &volume["points"][0];
     assert_eq!((&point["readiness"], &point["fate"]), (&json!("Failed"), &json!("Keep")), "{point:#}");
-    assert!(point["error"].as_str().unwrap().contains("no-such-class"), "{point:#}");
+    assert!(point["error"].as_str().unwrap().contains("the array is full"), "{point:#}");
     let text = stage.run(&["list"]).await.unwrap().good().unwrap();
-    assert!(text.contains("no-such-class") && text.contains("Failed"), "{text}");
+    assert!(text.contains("the array is full") && text.contains("Failed"), "{text}");
+    // A status is written once a minute, and at once for whoever edits the policy.
+    stage.write_policy(&policy(11)).await.unwrap();
     let (status, _, message) = eventually("the policy says so", || async {
         Ok(Some(told(&stage).await?).filter(|(_, _, message)| message.contains("SnapshotFailed")))
     })
     .await;
-    assert!(status == "False" && message.contains("no-such-class"), "{status}: {message}");
+    assert!(status == "False" && message.contains("the array is full"), "{status}: {message}");
 
-    stage.write_policy(&policy("")).await.unwrap();
+    // The storage is asked again and again for what it has refused: that must not get ready after all.
+    let failed = stage.points(TEAM).await.unwrap().0;
+    let refused =
+        failed.iter().map(|point| refusal().matching(&point.uid().expect("the API server sets it")));
+    stage.cluster.driver().faults(&refused.collect::<Vec<_>>()).unwrap();
     let good = eventually("a recovery point", || async {
         Ok(stage.points(TEAM).await?.ours().ready().0.into_iter().next())
     })

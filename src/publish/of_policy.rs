@@ -1,0 +1,59 @@
+//! What is to be said of a policy as such, whatever its volumes are like.
+
+use agenttier_backup_plan::{MassDeletion, Notice, Pressure, Reason, marks};
+
+use crate::api::BackupPolicy;
+use crate::observe::{Observed, max_snapshots, pressure, ties};
+
+/// What somebody should know of a policy: that another one ties with it, and that the cluster's limit of snapshots is
+/// near.
+#[must_use]
+pub fn notices_of(policy: &BackupPolicy, observed: &Observed) -> Vec<Notice> {
+    tie(policy, observed).into_iter().chain(limit(observed)).collect()
+}
+
+fn tie(policy: &BackupPolicy, observed: &Observed) -> Option<Notice> {
+    let policies = observed.policies.iter().map(AsRef::as_ref);
+    let tied = ties(policy, policies, observed.namespaces.iter().map(AsRef::as_ref));
+    let others: Vec<&str> = tied.iter().map(String::as_str).collect();
+    (!others.is_empty()).then(|| Notice {
+        reason: Reason::PriorityTie,
+        message: format!(
+            "{} selects some of the same namespaces with the same priority; the first by name is followed",
+            others.join(", ")
+        ),
+    })
+}
+
+fn limit(observed: &Observed) -> Option<Notice> {
+    let allowed = max_snapshots(observed)?;
+    let (reason, state, relief) = match pressure(observed) {
+        Pressure::None => return None,
+        Pressure::NearLimit => (Reason::NearLimit, "nearly as many", ""),
+        Pressure::AtLimit => (Reason::AtLimit, "as many", ", and intervals are doubled"),
+    };
+    let message = format!(
+        "the cluster holds {state} snapshots of ours as maxSnapshots allows ({allowed}): those older than 48 h are thinned \
+         out to one a day{relief}. Raise it, or keep fewer"
+    );
+    Some(Notice { reason, message })
+}
+
+/// What there is to say of deletions that wait for somebody's word, and how to give it.
+#[must_use]
+pub fn confirm(policy: &str, mass: &MassDeletion) -> Notice {
+    let what = if mass.points > 0 {
+        format!(
+            "{} of {} recovery points would be deleted sooner than was promised when they were taken",
+            mass.points, mass.of_points
+        )
+    } else {
+        format!("the sandboxes of {} of {} volumes would be found gone at once", mass.gone, mass.of_volumes)
+    };
+    let message = format!(
+        "{what}; if that is meant: kubectl annotate backuppolicy {policy} --overwrite {}=$(date -u +%FT%TZ), which holds for \
+         24 h",
+        marks::DELETIONS_CONFIRMED
+    );
+    Notice { reason: Reason::MassDeletion, message }
+}
