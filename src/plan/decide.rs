@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::closing::close;
 use crate::course::{Course, Tailored};
 use crate::gone::{gone_since, kept_for, leave, to_mark};
-use crate::history::{history_changes_at, lately_in_force, still_promised};
+use crate::history::{history_changes_at, last_witness, lately_in_force, still_promised};
 use crate::obstacle::obstacle;
 use crate::protection::{overdue_at, protection, unprotected};
 use crate::sight::Sight;
@@ -104,6 +104,9 @@ impl Judgement<'_> {
         let is_new = lately.iter().any(|lately| *lately != policy.retention);
         let rules = Rules { retention: policy.retention, lately, adopt_agenttier: policy.adopt_agenttier };
         let mut fates = retain(now, &rules, &volume.uid, &volume.points, readiness);
+        if let Some(witness) = last_witness(now, &volume.uid, &volume.points, &fates) {
+            fates[witness] = Fate::Keep(Keep::RetentionShortened { until: None });
+        }
         if holds_pruning {
             for fate in fates.iter_mut().filter(|fate| matches!(fate, Fate::Prune { .. })) {
                 *fate = Fate::Keep(Keep::PruningHeld);

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::retain::counted;
 use crate::thinning::judged_by;
-use crate::{Readiness, RecoveryPoint, Retention, VolumeUid};
+use crate::{Fate, Readiness, RecoveryPoint, Retention, VolumeUid};
 
 /// So long a shortened retention has no effect: long enough for somebody to notice the slip.
 pub const SHORTENING_DELAY: SignedDuration = SignedDuration::from_hours(24);
@@ -27,6 +27,23 @@ pub(crate) fn lately_in_force(
         .max_by_key(|(created, name, _)| (*created, *name));
     let since = witnesses(volume, points).filter(|(created, ..)| is_recent(now, *created));
     last_before.into_iter().chain(since).map(|(.., retention)| retention).collect()
+}
+
+/// The last one before [`SHORTENING_DELAY`], by its place among the points, where it is to go and an older one carries
+/// another retention. Without it that one would be the last word, and keep whatever it keeps for as long as it is
+/// there itself.
+pub(crate) fn last_witness(
+    now: Timestamp,
+    volume: &VolumeUid,
+    points: &[RecoveryPoint],
+    fates: &[Fate],
+) -> Option<usize> {
+    let tells = |i: &usize| points[*i].is_ours_of(volume) && points[*i].retention.is_some();
+    let mut before: Vec<usize> =
+        (0..points.len()).filter(tells).filter(|i| !is_recent(now, points[*i].created)).collect();
+    before.sort_by_key(|i| (points[*i].created, &points[*i].name));
+    let last = before.pop().filter(|i| matches!(fates[*i], Fate::Prune { .. }))?;
+    before.iter().any(|i| points[*i].retention != points[last].retention).then_some(last)
 }
 
 /// The Ready points that the retention they carry would keep: those were promised to be here still. With the moment at

@@ -6,6 +6,7 @@ mod chart;
 mod claims;
 mod contract;
 mod crd;
+mod inputs;
 mod leaders;
 mod listing;
 mod manifests;

@@ -155,7 +155,7 @@ async fn a_wrong_class_is_named_and_correcting_it_is_enough() {
 async fn a_failed_snapshot_is_told_tried_again_and_cleared_away() {
     let stage = stage("failed").await;
     workspace(&stage, "w", STORAGE_CLASS).await;
-    let refusal = || Fault::fail("CreateSnapshot", Code::ResourceExhausted, "the array is full");
+    let refusal = || Fault::fail("CreateSnapshot", Code::Internal, "the array is full");
     stage.cluster.driver().faults(&[refusal()]).unwrap();
     let policy = |priority| {
         let snapshots = SnapshotSpec { ready_timeout: "5s".into(), ..DAILY.snapshots() };

@@ -40,6 +40,13 @@ async fn what_is_accepted_can_be_followed() {
         snapshots("1w", "168h"),
         snapshots("999999m", "999999w"),
         json!({ "suspend": true, "priority": -5 }),
+        json!({ "maxSnapshots": 1, "overrides": { "minInterval": "1h", "maxRetention": "1w" } }),
+        json!({ "snapshots": { "snapshotClassName": "fast", "classes": { "ebs.csi.aws.com": "slow" }}}),
+        json!({ "snapshots": { "skipUnchanged": false, "retention": {
+            "keepLast": 7, "maxCount": 7, "thin": { "daily": "2d", "weekly": "2w", "monthly": "60d" },
+            "adoptAgentTier": true,
+        }}}),
+        json!({ "snapshots": { "retention": { "thin": { "weekly": "1d" } } } }),
         json!({ "namespaceSelector": { "matchExpressions": [
             { "key": "tier", "operator": "In", "values": ["gold"] },
             { "key": "team", "operator": "Exists" },
@@ -55,6 +62,8 @@ async fn what_is_accepted_can_be_followed() {
 async fn what_makes_no_sense_is_refused_by_name() {
     let snapshots = |field: &str, value: Value| json!({ "snapshots": { field: value } });
     let retention = |field: &str, value: Value| snapshots("retention", json!({ field: value }));
+    let thin = |field: &str, value: Value| retention("thin", json!({ field: value }));
+    let overrides = |field: &str, value: Value| json!({ "overrides": { field: value } });
     let selector = |expression: Value| json!({ "namespaceSelector": { "matchExpressions": [expression] } });
     for (spec, field) in [
         (snapshots("interval", json!("0s")), "spec.snapshots.interval"),
@@ -70,6 +79,26 @@ async fn what_makes_no_sense_is_refused_by_name() {
         (retention("keepLast", json!(0)), "spec.snapshots.retention.keepLast"),
         (retention("keepLast", json!(1001)), "spec.snapshots.retention.keepLast"),
         (snapshots("readyTimeout", json!("1 hour")), "spec.snapshots.readyTimeout"),
+        (retention("maxCount", json!(0)), "spec.snapshots.retention.maxCount"),
+        (retention("maxCount", json!(10_001)), "spec.snapshots.retention.maxCount"),
+        (
+            snapshots("retention", json!({ "keepLast": 3, "maxCount": 2 })),
+            "spec.snapshots.retention.maxCount",
+        ),
+        (thin("daily", json!("often")), "spec.snapshots.retention.thin.daily"),
+        (thin("weekly", json!(7)), "spec.snapshots.retention.thin.weekly"),
+        (thin("monthly", json!("1 month")), "spec.snapshots.retention.thin.monthly"),
+        (retention("adoptAgentTier", json!("yes")), "spec.snapshots.retention.adoptAgentTier"),
+        (snapshots("skipUnchanged", json!("no")), "spec.snapshots.skipUnchanged"),
+        (snapshots("snapshotClassName", json!("x".repeat(254))), "spec.snapshots.snapshotClassName"),
+        (snapshots("classes", json!({ "ebs.csi.aws.com": 1 })), "spec.snapshots.classes"),
+        (snapshots("classes", json!(["slow"])), "spec.snapshots.classes"),
+        (overrides("minInterval", json!("0s")), "spec.overrides.minInterval"),
+        (overrides("minInterval", json!("soon")), "spec.overrides.minInterval"),
+        (overrides("maxRetention", json!("for ever")), "spec.overrides.maxRetention"),
+        (json!({ "maxSnapshots": 0 }), "spec.maxSnapshots"),
+        (json!({ "maxSnapshots": -1 }), "spec.maxSnapshots"),
+        (json!({ "maxSnapshots": 1_000_001 }), "spec.maxSnapshots"),
         (json!({ "priority": 1_000_001 }), "spec.priority"),
         (selector(json!({ "key": "tier", "operator": "Is" })), "operator"),
         (selector(json!({ "key": "tier", "operator": "In" })), "matchExpressions[0]"),

@@ -13,6 +13,7 @@ mod protection;
 mod records;
 mod restore;
 mod retention;
+mod shortened;
 mod simulation;
 mod suspension;
 mod world;
