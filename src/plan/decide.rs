@@ -10,6 +10,7 @@ use crate::gone::{gone_since, kept_for, leave, to_mark};
 use crate::history::{history_changes_at, last_witness, lately_in_force, still_promised};
 use crate::obstacle::obstacle;
 use crate::protection::{overdue_at, protection, unprotected};
+use crate::retain::held;
 use crate::sight::Sight;
 use crate::turn::{Turn, is_unchanged};
 use crate::{
@@ -267,8 +268,6 @@ impl Judgement<'_> {
                 Fate::Keep(
                     Keep::Newest
                         | Keep::KeepLast
-                        | Keep::Pinned
-                        | Keep::ReadBy { .. }
                         | Keep::Frozen
                         | Keep::SandboxGone { .. }
                         | Keep::VolumeGone
@@ -277,7 +276,8 @@ impl Judgement<'_> {
         };
         let shown = self.volume.points.iter().zip(fates).filter(|(point, fate)| {
             let ours = point.is_ours_of(&self.volume.uid) && !point.terminating;
-            ours && point.looks_like_agenttiers && must_stay(fate)
+            // A pin says more than the reason for which a point stays for the moment.
+            ours && point.looks_like_agenttiers && (must_stay(fate) || held(point).is_some())
         });
         shown.map(|(point, _)| self.mark(point, Note::HideFromAgentTier)).collect()
     }

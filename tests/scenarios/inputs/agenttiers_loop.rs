@@ -78,6 +78,32 @@ async fn warm(stage: &Stage) -> String {
     .await
 }
 
+/// That the volume is left to AgentTier, wherever people look; nothing of the one that is not.
+async fn told_of_it(stage: &Stage, not_covered: &str) {
+    let told = Told::by(stage).await.unwrap();
+    let covered = told.of("managed");
+    assert_eq!(covered["protection"]["state"], "Protected", "AgentTier's count: {covered:#}");
+    let notice = told.notice("managed", "AgentTierLoop").unwrap();
+    assert!(notice.contains("optional.backup.snapshots.enabled"), "{notice}");
+    assert_eq!(told.notice(not_covered, "AgentTierLoop"), None);
+    let warnings = eventually("the policy tells of it", || condition(stage, "stage", "Warnings")).await;
+    assert!(warnings.message.contains("1 AgentTierLoop (team-a/managed)"), "{}", warnings.message);
+}
+
+/// Dates the oldest of AgentTier's back to three hours ago; gives its name and that of the youngest.
+async fn date_back(stage: &Stage) -> [String; 2] {
+    let left = agenttiers(stage).await.unwrap();
+    let [old, young] =
+        [oldest_first(&left)[0].name_any(), oldest_first(&left).pop().expect("two").name_any()];
+    assert_ne!(old, young);
+    let before = (Timestamp::now() - SignedDuration::from_hours(3)).as_second();
+    let before = json!(Timestamp::from_second(before).expect("a time in this century").to_string());
+    let store = stage.cluster.store("snapshot.storage.k8s.io/volumesnapshots");
+    let change = |object: &mut serde_json::Value| object["metadata"]["creationTimestamp"] = before.clone();
+    store.rewrite(&format!("{TEAM}/{old}"), change).await.unwrap();
+    [old, young]
+}
+
 #[tokio::test]
 async fn what_it_covers_is_left_to_it_and_none_of_ours_that_must_stay_is_swept() {
     let mut stage = stage_with("agenttiers-loop", with_pool(1)).await;
@@ -137,21 +163,9 @@ async fn what_it_covers_is_left_to_it_and_none_of_ours_that_must_stay_is_swept()
     let managed = ours(&stage, "managed").await.unwrap().names();
     assert!(managed.is_subset(&covered_by_us), "two loops take snapshots of one volume: {managed:?}");
     let newer = ours(&stage, &warm).await.unwrap();
-    let newer: Vec<_> = newer.0.iter().filter(|point| !of_warm.contains(&point.name_any())).collect();
-    assert!(!newer.iter().any(|point| is_shown(point)), "the sweep would take these for its own");
-    let told = Told::by(&stage).await.unwrap();
-    assert_eq!(
-        told.of("managed")["protection"]["state"],
-        "Protected",
-        "AgentTier's count: {:#}",
-        told.of("managed")
-    );
-    let notice = told.notice("managed", "AgentTierLoop").unwrap();
-    assert!(notice.contains("optional.backup.snapshots.enabled"), "{notice}");
-    assert_eq!(told.notice(&warm, "AgentTierLoop"), None);
-    let warnings =
-        eventually("the policy tells of it", || async { condition(&stage, "stage", "Warnings").await }).await;
-    assert!(warnings.message.contains("1 AgentTierLoop (team-a/managed)"), "{}", warnings.message);
+    let mut newer = newer.0.iter().filter(|point| !of_warm.contains(&point.name_any()));
+    assert!(!newer.any(is_shown), "the sweep would take these for its own");
+    told_of_it(&stage, &warm).await;
 
     // Turned off: its work is taken over, and what it made stays.
     eventually("AgentTier leaves two", || async {
@@ -160,16 +174,7 @@ async fn what_it_covers_is_left_to_it_and_none_of_ours_that_must_stay_is_swept()
     .await;
     stage.restart_agenttier(with_pool(1)).await;
     deployment(&stage, &["--leader-elect", "--backup-snapshots=false"]).await;
-    let left = agenttiers(&stage).await.unwrap();
-    let [old, young] =
-        [oldest_first(&left)[0].name_any(), oldest_first(&left).pop().expect("two").name_any()];
-    assert_ne!(old, young);
-    let store = stage.cluster.store("snapshot.storage.k8s.io/volumesnapshots");
-    let before = Timestamp::now() - SignedDuration::from_hours(3);
-    let before =
-        json!(Timestamp::from_second(before.as_second()).expect("a time in this century").to_string());
-    let date_back = |object: &mut serde_json::Value| object["metadata"]["creationTimestamp"] = before.clone();
-    store.rewrite(&format!("{TEAM}/{old}"), date_back).await.unwrap();
+    let [old, young] = date_back(&stage).await;
     let taken_over = || async {
         let now = ours(&stage, "managed").await?;
         let new = now.0.into_iter().filter(|point| !covered_by_us.contains(&point.name_any()));

@@ -14,8 +14,8 @@ use crate::place::{TEAM, claims, eventually, stage, workspace};
 #[tokio::test]
 async fn long_names_are_told_apart_and_a_namespace_that_goes_stops_no_other() {
     let stage = stage("names").await;
-    let long = ["one", "two"].map(|end| format!("{}-{end}", "w".repeat(120)));
-    for name in &long {
+    let longs = ["one", "two"].map(|end| format!("{}-{end}", "w".repeat(120)));
+    for name in &longs {
         workspace(&stage, name, STORAGE_CLASS).await;
     }
     stage.namespace("leaving").await.unwrap();
@@ -32,7 +32,7 @@ async fn long_names_are_told_apart_and_a_namespace_that_goes_stops_no_other() {
     leaving.create(&PostParams::default(), &claim).await.unwrap();
     eventually("the volumes are bound", || async {
         let told = Told::by(&stage).await?;
-        let mut all = long.iter().map(String::as_str).chain(["w"]);
+        let mut all = longs.iter().map(String::as_str).chain(["w"]);
         Ok(all.all(|claim| told.of(claim)["driver"].is_string()).then_some(()))
     })
     .await;
@@ -56,10 +56,10 @@ async fn long_names_are_told_apart_and_a_namespace_that_goes_stops_no_other() {
             let mark = format!("claim={claim} ");
             log.lines().any(|line| line.contains("snapshot pruned") && line.contains(&mark))
         };
-        Ok(long.iter().all(|claim| pruned(claim)).then_some(()))
+        Ok(longs.iter().all(|claim| pruned(claim)).then_some(()))
     })
     .await;
-    for claim in &long {
+    for claim in &longs {
         let uid = claims(&stage).get(claim).await.unwrap().uid().expect("the API server sets it");
         let points = stage.points(TEAM).await.unwrap().ours().of(claim);
         assert!(points.count() >= 1, "{claim}");

@@ -43,7 +43,7 @@ pub(super) async fn plant(stage: &Stage, points: &[Past<'_>]) {
         let shown = stage.points(TEAM).await?.0;
         let is_dated = |point: &Past<'_>| {
             let shown = shown.iter().find(|shown| shown.name_any() == point.name);
-            let created = shown.and_then(|shown| shown.creation_timestamp());
+            let created = shown.and_then(ResourceExt::creation_timestamp);
             created.is_some_and(|created| created.0 <= moment(point.age) + SignedDuration::from_mins(5))
         };
         Ok(points.iter().all(is_dated).then_some(()))
