@@ -8,7 +8,9 @@ mod mark;
 mod prune;
 mod record;
 mod rest;
+mod switched;
 mod take_snapshot;
 
 pub use executor::{Done, Executor, Outcome};
 pub use failure::Failure;
+pub(crate) use switched::prove_switched;

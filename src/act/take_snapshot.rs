@@ -11,6 +11,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::failure::Failure;
 use super::rest::is_at_rest;
+use super::switched::prove_switched;
 use crate::api::FIELD_MANAGER;
 use crate::csi::{SnapshotSource, VolumeSnapshot, VolumeSnapshotSpec};
 use crate::leader::Leadership;
@@ -29,6 +30,9 @@ pub(super) async fn take_snapshot(
     let uid = claim.and_then(|claim| claim.metadata.uid);
     if uid.as_deref() != Some(order.volume.uid.as_str()) {
         return Err(Failure::Changed);
+    }
+    if let (true, Some(sandbox)) = (order.after_switch, &order.sandbox) {
+        prove_switched(client, &order.volume, &sandbox.name, &sandbox.uid).await?;
     }
     let api: Api<VolumeSnapshot> = Api::namespaced(client.clone(), &order.volume.namespace);
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };

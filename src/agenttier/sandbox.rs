@@ -185,6 +185,13 @@ impl Sandbox {
         status.pvc_name.as_deref().filter(|name| !name.is_empty())
     }
 
+    /// Whether it may be about to use another claim than `status.pvcName` says. AgentTier 0.8 makes or hands over the
+    /// claim of a Sandbox that it starts, and only then names it.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        matches!(self.phase(), "" | "Creating")
+    }
+
     /// `status.podName`, where set.
     #[must_use]
     pub fn pod(&self) -> Option<&str> {

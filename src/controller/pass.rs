@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use agenttier_backup_plan::{
     Action, ActionKind, Limits, Pacer, Reason, Signals, Suspension, Verdict, VolumeId, admit, suspensions,
 };
+use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
@@ -14,9 +15,9 @@ use super::Settings;
 use super::backoff::Backoff;
 use super::notice::Notice;
 use super::records::{Recorded, Records, Sighting};
-use crate::act::{Done, Executor, Failure, Outcome};
+use crate::act::{Done, Executor, Failure, Outcome, prove_switched};
 use crate::agenttier::Sandbox;
-use crate::client::Connection;
+use crate::client::{CALL_DEADLINE, Connection};
 use crate::leader::Leadership;
 use crate::observe::{Caches, Observed, Unconfirmed, judge};
 use crate::publish::{Announcer, Figures, Metrics, Occasion, Pace, Repetition, StatusWriter};
@@ -24,6 +25,8 @@ use crate::server_clock::ServerClock;
 
 /// The time may go on by so much more or less than it should before what was noted by it is of no use.
 const LARGEST_LEAP: Duration = Duration::from_mins(1);
+/// So many Sandboxes are read at once before it is said that they were switched.
+const PROOFS_AT_ONCE: usize = 8;
 
 /// What a pass leaves for the next one. All of it may be lost: it is won again from the objects.
 pub(super) struct Passes {
@@ -141,7 +144,7 @@ impl Passes {
             tracing::debug!(volumes, waiting, "pass");
         }
 
-        self.tell_of_switches(now, &observed, &verdicts);
+        self.tell_of_switches(now, &observed, &verdicts).await;
         let mut sighting = self.noted.records.see(now, &observed, &verdicts);
         let (prunes, mut others): (Vec<_>, Vec<_>) =
             admission.actions.iter().cloned().partition(|action| matches!(action, Action::Prune(_)));
@@ -160,6 +163,10 @@ impl Passes {
         news |= self.digest_records(now, &observed, &mut sighting, recorded);
 
         let busy = !outcomes.is_empty();
+        if busy {
+            // What was not proved before the orders may have been saved by one of them.
+            self.tell_of_switches(now, &observed, &verdicts).await;
+        }
         news |= outcomes.iter().any(|outcome| outcome.result.is_err());
         for outcome in outcomes {
             self.digest(now, &observed, outcome);
@@ -236,22 +243,49 @@ impl Passes {
     }
 
     /// Says on a Sandbox that it was switched to another volume, until what it left behind is saved.
-    fn tell_of_switches(&mut self, now: Timestamp, observed: &Observed, verdicts: &[Verdict]) {
+    ///
+    /// Read live before: caches of two kinds do not show the same moment.
+    async fn tell_of_switches(&mut self, now: Timestamp, observed: &Observed, verdicts: &[Verdict]) {
         const REASON: &str = "WorkspaceSwitched";
+        let mut untold = Vec::new();
         for verdict in verdicts {
-            let unsaved = verdict.wants.iter().any(|action| match action {
-                Action::TakeSnapshot(take) => take.after_switch,
-                _ => false,
-            });
+            let volume = &verdict.volume;
             let notice = verdict.notices.iter().find(|notice| notice.reason == Reason::WorkspaceSwitched);
-            let (true, Some(notice), Some(name)) = (unsaved, notice, &verdict.sandbox) else { continue };
-            if !self.noted.announced.is_news(now, &verdict.volume.uid, REASON) {
+            let Some(notice) = notice else {
+                // Should it be left once more, that is news.
+                self.noted.announced.is_over(&volume.uid, REASON);
                 continue;
+            };
+            // What takes part in snapshots is yet to be saved.
+            let (true, Some(name)) = (verdict.interval.is_some(), &verdict.sandbox) else { continue };
+            let sandbox = sandbox_named(observed, &volume.namespace, name);
+            if let Some(sandbox) =
+                sandbox.filter(|_| !self.noted.announced.was_said(now, &volume.uid, REASON))
+            {
+                untold.push((volume, sandbox, notice.message.clone()));
             }
-            let (namespace, message) = (&verdict.volume.namespace, notice.message.clone());
-            tracing::warn!(%namespace, sandbox = name, message, "workspace switched");
-            if let Some(sandbox) = sandbox_named(observed, namespace, name) {
-                let about = verdict.volume.claim.clone();
+        }
+        let client = self.client.clone();
+        let proved = futures::stream::iter(untold).map(|(volume, sandbox, message)| {
+            let client = client.clone();
+            async move {
+                let uid = sandbox.metadata.uid.clone().unwrap_or_default();
+                let name = sandbox.name_any();
+                let proof = prove_switched(&client, volume, &name, &uid);
+                let proof = tokio::time::timeout(CALL_DEADLINE, proof).await;
+                matches!(proof, Ok(Ok(()))).then_some((volume, sandbox, message))
+            }
+        });
+        let proved: Vec<_> =
+            proved.buffer_unordered(PROOFS_AT_ONCE).filter_map(std::future::ready).collect().await;
+        for (volume, sandbox, message) in proved {
+            if self.noted.announced.is_news(now, &volume.uid, REASON) {
+                let (namespace, name) = (&volume.namespace, sandbox.name_any());
+                tracing::warn!(%namespace, sandbox = name, message, "workspace switched");
+                // Each switch is told of once: AgentTier starts a Sandbox for it.
+                let started =
+                    sandbox.status.as_ref().and_then(|status| status.last_activity_timestamp.as_ref());
+                let about = format!("{}.{}", volume.claim, started.map_or(0, |at| at.0.as_second()));
                 self.announcer.announce(
                     &sandbox,
                     Occasion { reason: REASON, kind: "Warning", message, about, at: now },

@@ -23,6 +23,8 @@ pub(super) struct User<'a> {
     pub(super) sandbox: Option<&'a Sandbox>,
     /// It uses another claim by now.
     pub(super) switched_to: Option<&'a str>,
+    /// It is being started: perhaps it is to use this claim, and does not say so yet.
+    pub(super) is_starting: bool,
     /// It names the claim in its status.
     pub(super) names_it: bool,
     /// The claim has an owner that is a Sandbox, whether that lives or not.
@@ -49,7 +51,7 @@ impl<'a> Sandboxes<'a> {
     }
 
     /// Whose a claim is. A Sandbox that owns it, or whose name its label has, but that uses another claim by now, has
-    /// been switched away from it.
+    /// been switched away from it. The label of one that has an owner says nothing: that may be an earlier namesake.
     pub(super) fn user_of(&self, claim: &'a PersistentVolumeClaim) -> User<'a> {
         let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
         let name = claim.metadata.name.as_deref().unwrap_or_default();
@@ -60,7 +62,7 @@ impl<'a> Sandboxes<'a> {
             .peekable();
         let owns_it = owners.peek().is_some();
         if let Some(sandbox) = self.of_claim.get(&(namespace, name)) {
-            return User { sandbox: Some(sandbox), switched_to: None, names_it: true, owns_it };
+            return User { sandbox: Some(sandbox), names_it: true, owns_it, ..User::default() };
         }
         let owner = owners.find_map(|owner| self.of_uid.get(owner.uid.as_str()).copied());
         let labelled = || {
@@ -68,8 +70,14 @@ impl<'a> Sandboxes<'a> {
             let sandbox = self.named.get(&(namespace, label.as_str())).copied()?;
             sandbox.claim().is_some().then_some(sandbox)
         };
-        let sandbox = owner.or_else(labelled);
-        User { sandbox, switched_to: sandbox.and_then(Sandbox::claim), names_it: false, owns_it }
+        let sandbox = if owns_it { owner } else { labelled() };
+        User {
+            sandbox,
+            switched_to: sandbox.and_then(Sandbox::claim),
+            is_starting: sandbox.is_some_and(Sandbox::is_starting),
+            names_it: false,
+            owns_it,
+        }
     }
 
     /// Who used the volume that a snapshot of ours is of, if that Sandbox lives.

@@ -118,6 +118,9 @@ impl<'a> Index<'a> {
             .filter_map(|snapshot| self.point(namespace, snapshot))
             .filter(|point| !retired.holds(namespace, &point.ownership))
             .collect();
+        let was_left =
+            points.iter().any(|point| point.after_switch && point.is_ours_of(&VolumeUid::new(uid)));
+        let switched_to = user.switched_to.filter(|_| was_left || !user.is_starting);
         Volume {
             uid: VolumeUid::new(uid),
             namespace: namespace.to_owned(),
@@ -134,7 +137,7 @@ impl<'a> Index<'a> {
             attached: volume_name.is_some_and(|name| self.attached.contains(name)),
             agenttier_loop: loop_over(&self.looped, namespace, claim.labels()),
             sandbox: user.sandbox.map(sandbox_ref),
-            switched_to: user.switched_to.map(str::to_owned),
+            switched_to: switched_to.map(str::to_owned),
             points,
             taken_names: self.names_in.get(namespace).cloned().unwrap_or_default(),
         }

@@ -284,13 +284,18 @@ impl Judgement<'_> {
 
     fn switched(&self) -> Notice {
         let Volume { claim, sandbox, switched_to, .. } = self.volume;
-        let sandbox = sandbox.as_ref().map_or("its Sandbox", |sandbox| sandbox.name.as_str());
+        let name = sandbox.as_ref().map_or("its Sandbox", |sandbox| sandbox.name.as_str());
         let now_on = switched_to.as_deref().unwrap_or("another volume");
+        let (what, work) = if now_on == format!("{name}-workspace") {
+            ("its own", "what it did meanwhile")
+        } else {
+            ("most likely an empty one of the warm pool", "its work")
+        };
         Notice {
             reason: Reason::WorkspaceSwitched,
             message: format!(
-                "{sandbox} uses {now_on} now, most likely an empty volume of the warm pool; its work is on {claim}, \
-                 and every recovery point of that is kept"
+                "{name} uses the volume {now_on} now, {what}; {work} is on {claim}, and every recovery point of \
+                 that is kept"
             ),
         }
     }

@@ -10,9 +10,10 @@ pub(crate) struct Sight {
     pub(crate) newest_ready: Option<Timestamp>,
     /// The same of those that AgentTier made of its claim.
     pub(crate) newest_of_agenttier: Option<Timestamp>,
-    /// The most recent moment that a good or in-flight point covers.
+    /// The most recent moment that a good or in-flight point covers. What was taken while the Sandbox used another volume
+    /// covers nothing: should it come back to this one, that is the time for a new point.
     pub(crate) covered: Option<Timestamp>,
-    /// A good or in-flight point was taken after the Sandbox had been switched to another volume.
+    /// The last good or in-flight point was taken after the Sandbox had been switched to another volume.
     pub(crate) covered_after_switch: bool,
     /// The Ready point that was made last says that it was taken at rest, the Sandbox last active then.
     pub(crate) at_rest_since: Option<Timestamp>,
@@ -45,11 +46,14 @@ impl Sight {
         Self {
             newest_ready: ready().map(|(point, _)| point.taken_at(now)).max(),
             newest_of_agenttier: of_agenttier.map(|point| point.taken_at(now)).max(),
-            covered: good().map(|(point, _)| point.covers(now)).max(),
-            covered_after_switch: good().any(|(point, _)| point.after_switch),
-            at_rest_since: ready()
-                .max_by_key(|(point, _)| (point.created, &point.name))
-                .and_then(|(point, _)| point.at_rest_since),
+            covered: good()
+                .filter(|(point, _)| !point.after_switch)
+                .map(|(point, _)| point.covers(now))
+                .max(),
+            covered_after_switch: last(good()).is_some_and(|point| point.after_switch),
+            // Times are told in whole seconds: in the very second, it may have run once more.
+            at_rest_since: last(ready())
+                .and_then(|point| point.at_rest_since.filter(|since| *since < point.created)),
             in_flight,
             failed: ours()
                 .max_by_key(|(point, _)| point.created)
@@ -61,6 +65,11 @@ impl Sight {
                 .count(),
         }
     }
+}
+
+/// The one that was made last; the name settles a tie.
+fn last<'v>(points: impl Iterator<Item = (&'v RecoveryPoint, Readiness)>) -> Option<&'v RecoveryPoint> {
+    points.map(|(point, _)| point).max_by_key(|point| (point.created, &point.name))
 }
 
 /// The points of ours of this very volume that nobody deletes.

@@ -82,15 +82,12 @@ impl Turn {
 /// AgentTier says Stopped before the pod has stopped writing, so that alone proves nothing: when the point was taken
 /// neither a pod nor an attachment was on the volume.
 pub(crate) fn is_unchanged(policy: &Policy, volume: &Volume, sight: &Sight) -> bool {
-    policy.skip_unchanged
-        && !volume.attached
-        && sight.at_rest_since.is_some()
-        && sight.at_rest_since == resting_since(volume)
+    policy.skip_unchanged && sight.at_rest_since.is_some() && sight.at_rest_since == resting_since(volume)
 }
 
 /// Since when the Sandbox has been at rest, as far as AgentTier knows. Of a volume that several nodes can write to, that
-/// says nothing.
+/// says nothing, nor of one that is attached to a node: whoever wrote there may do so still.
 fn resting_since(volume: &Volume) -> Option<Timestamp> {
     let sandbox = volume.sandbox.as_ref().filter(|sandbox| sandbox.phase == "Stopped")?;
-    sandbox.last_activity.filter(|_| !volume.shared && volume.switched_to.is_none())
+    sandbox.last_activity.filter(|_| !volume.shared && !volume.attached && volume.switched_to.is_none())
 }

@@ -17,12 +17,22 @@ pub struct Repetition {
 impl Repetition {
     /// Whether this failure is to be announced: it has not been within the hour.
     pub fn is_news(&mut self, now: Timestamp, volume: &VolumeUid, reason: &'static str) -> bool {
-        let key = (volume.clone(), reason);
-        let is_news = self.said.get(&key).is_none_or(|last| !is_fresh(now, *last));
+        let is_news = !self.was_said(now, volume, reason);
         if is_news {
-            self.said.insert(key, now);
+            self.said.insert((volume.clone(), reason), now);
         }
         is_news
+    }
+
+    /// Whether it has been announced within the hour.
+    #[must_use]
+    pub fn was_said(&self, now: Timestamp, volume: &VolumeUid, reason: &'static str) -> bool {
+        self.said.get(&(volume.clone(), reason)).is_some_and(|last| is_fresh(now, *last))
+    }
+
+    /// Should it come again, it is news.
+    pub fn is_over(&mut self, volume: &VolumeUid, reason: &'static str) {
+        self.said.remove(&(volume.clone(), reason));
     }
 
     /// Forgets what was said longer ago.
@@ -53,6 +63,11 @@ mod tests {
             repetition.is_news(later(60), &a, "QuotaExceeded"),
             "an hour after it was said, not asked for"
         );
+        assert!(repetition.was_said(later(60), &a, "QuotaExceeded"));
+        assert!(!repetition.was_said(later(60), &a, "NoAnswer"));
+        repetition.is_over(&a, "Forbidden");
+        assert!(repetition.is_news(later(60), &a, "Forbidden"), "it has come again");
+        repetition.is_over(&a, "Forbidden");
         repetition.forget(later(119));
         assert_eq!(repetition.said.len(), 1);
         repetition.forget(later(120));

@@ -21,3 +21,4 @@ mod restarts;
 mod restores;
 mod rounds;
 mod suspensions;
+mod switches;

@@ -9,5 +9,5 @@ mod field;
 mod kills;
 mod outages;
 mod quota;
-mod random;
+pub(crate) mod random;
 mod succession;

@@ -1,0 +1,335 @@
+//! Stop, resume, loss of the pod, at random times, with a warm pool beside it: whoever loses a volume to that is told,
+//! and keeps all of its recovery points.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use agenttier_backup::api::BackupPolicy;
+use agenttier_backup::csi::VolumeSnapshot;
+use double::{NewSandbox, Options, Phase};
+use futures::future::{join_all, try_join_all};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, ResourceExt};
+use proptest::prelude::RngExt as _;
+use serde_json::{Value, json};
+use stage::{Rhythm, Stage};
+
+use crate::place::{TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
+use crate::rounds::random::{asked_for, random, seed};
+
+/// Timings that `cargo test` plays.
+const TIMINGS: u64 = 40;
+/// Of one wave; each is that of a sandbox of its own.
+const AT_ONCE: u64 = 40;
+/// Ready pods for fewer than all of them: some are switched and some are not.
+const POOL: usize = 12;
+const MAX_AGE: SignedDuration = SignedDuration::from_secs(20);
+const RHYTHM: Rhythm = Rhythm { interval: "15s", max_age: "20s", keep_last: 1 };
+const CONTROLLER: &[&str] = &["--snapshots-per-minute-at-least", "6000", "--snapshots-in-flight", "40"];
+/// Lists are large: enough of them are made.
+const PACE: Duration = Duration::from_millis(500);
+
+const AFTER_SWITCH: &str = "backup.agenttier.io/after-switch";
+const SWITCHED: &str = "WorkspaceSwitched";
+
+/// What a person does to one sandbox, and when.
+#[derive(Debug)]
+struct Timing {
+    sandbox: String,
+    stopped_for: Duration,
+    pod_lost_after: Duration,
+}
+
+/// What sandboxes have left behind.
+#[derive(Default)]
+struct Left {
+    /// (sandbox, claim) of every volume that was left, and how often it was.
+    ever: BTreeMap<(String, String), usize>,
+    /// Those of them that no sandbox has come back to.
+    volumes: BTreeSet<(String, String)>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_volume_that_is_left_behind_is_noticed_and_kept() {
+    let timings = asked_for("TIMINGS").unwrap_or(TIMINGS);
+    let seed = seed();
+    println!("{timings} timings: SEED={seed} repeats them");
+    let mut random = random(seed);
+    let agenttier = Options { restart_backoff: Duration::from_millis(100), ..with_pool(POOL) };
+    let stage = stage_with("switches", agenttier).await;
+    stage.policy(RHYTHM).await.unwrap();
+    stage.start_controller(CONTROLLER).await.unwrap();
+
+    let (mut switched, mut volumes) = (0, 0);
+    for first in (0..timings).step_by(usize::try_from(AT_ONCE).unwrap()) {
+        let wave: Vec<Timing> = (first..timings.min(first + AT_ONCE))
+            .map(|n| Timing {
+                sandbox: format!("s{n:03}"),
+                stopped_for: Duration::from_millis(random.random_range(0..1500)),
+                pod_lost_after: Duration::from_millis(random.random_range(0..2500)),
+            })
+            .collect();
+        let begun = tokio::time::Instant::now();
+        let left = play(&stage, &wave).await;
+        let of_sandboxes = left.ever.keys().map(|(sandbox, _)| sandbox).collect::<BTreeSet<_>>().len();
+        println!(
+            "  {} timings: {of_sandboxes} sandboxes switched {} times, {} volumes left behind, {:.0?}",
+            wave.len(),
+            left.ever.values().sum::<usize>(),
+            left.volumes.len(),
+            begun.elapsed()
+        );
+        all_is_noticed_and_kept(&stage, &wave, &left).await;
+        println!("  all of it noticed and kept, {:.0?}", begun.elapsed());
+        end(&stage, &wave).await;
+        switched += of_sandboxes;
+        volumes += left.volumes.len();
+    }
+    println!("{timings} timings, {switched} sandboxes switched, {volumes} volumes left behind: all noticed");
+    let played = usize::try_from(timings).unwrap();
+    assert!(switched * 10 >= played, "a pool of {POOL} switches more than {switched} of {played}");
+    assert!(switched < played, "without one that is not switched, nothing shows that such are left alone");
+}
+
+/// Plays a wave to the point where all of its sandboxes run again. Tells what was left behind.
+async fn play(stage: &Stage, wave: &[Timing]) -> Left {
+    let store = stage.cluster.store("agenttier.io/sandboxes");
+    let start = store.now().await.unwrap().revision;
+    let user = user(stage);
+    try_join_all(wave.iter().map(async |Timing { sandbox, .. }| {
+        user.create(NewSandbox::named(sandbox).cluster_template(TEMPLATE)).await?;
+        user.wait_phase(sandbox, Phase::Running).await
+    }))
+    .await
+    .unwrap();
+    // What is lost is worth something only once it was saved.
+    eventually("each has a recovery point", || async {
+        tokio::time::sleep(PACE).await;
+        let in_use = in_use(stage).await?;
+        let saved: BTreeSet<String> =
+            stage.points(TEAM).await?.ours().ready().0.iter().filter_map(source).collect();
+        Ok(in_use.values().all(|claim| saved.contains(claim)).then_some(()))
+    })
+    .await;
+    try_join_all(wave.iter().map(|timing| live_through(stage, timing))).await.unwrap();
+    eventually("all of them run on a pod that stays", || async {
+        tokio::time::sleep(PACE).await;
+        let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
+        let pods = pods.list(&ListParams::default()).await?.items;
+        let there = |name: &Value| {
+            pods.iter().any(|pod| {
+                pod.metadata.name.as_deref() == name.as_str() && pod.metadata.deletion_timestamp.is_none()
+            })
+        };
+        let sandboxes = user.sandboxes().list(&ListParams::default()).await?.items;
+        let run = |status: &Value| status["phase"] == "Running" && there(&status["podName"]);
+        Ok(sandboxes.iter().all(|sandbox| run(&sandbox.data["status"])).then_some(()))
+    })
+    .await;
+
+    // Nothing that was ever stored escapes this.
+    let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for change in store.since(start).await.unwrap() {
+        let Some(object) = change.object else { continue };
+        let Some(claim) = object["status"]["pvcName"].as_str().filter(|claim| !claim.is_empty()) else {
+            continue;
+        };
+        let used = used.entry(object["metadata"]["name"].as_str().unwrap().to_owned()).or_default();
+        if used.last().is_none_or(|last| last != claim) {
+            used.push(claim.to_owned());
+        }
+    }
+    let mut left = Left::default();
+    for Timing { sandbox, .. } in wave {
+        let (now, before) = used[sandbox].split_last().expect("it runs on one");
+        for claim in before {
+            *left.ever.entry((sandbox.clone(), claim.clone())).or_default() += 1;
+        }
+        left.volumes.extend(
+            before.iter().filter(|claim| *claim != now).map(|claim| (sandbox.clone(), claim.clone())),
+        );
+    }
+    left
+}
+
+async fn live_through(stage: &Stage, timing: &Timing) -> anyhow::Result<()> {
+    let Timing { sandbox, stopped_for, pod_lost_after } = timing;
+    let user = user(stage);
+    user.stop(sandbox).await?;
+    user.wait_phase(sandbox, Phase::Stopped).await?;
+    tokio::time::sleep(*stopped_for).await;
+    user.resume(sandbox).await?;
+    tokio::time::sleep(*pod_lost_after).await;
+    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
+    let its = ListParams::default().labels(&format!("agenttier.io/sandbox={sandbox}"));
+    for pod in pods.list(&its).await?.items {
+        match pods.delete(&pod.name_any(), &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            outcome => drop(outcome?),
+        }
+    }
+    Ok(())
+}
+
+async fn all_is_noticed_and_kept(stage: &Stage, wave: &[Timing], left: &Left) {
+    let wanted = &left.volumes;
+    eventually("an Event on each sandbox for each volume that it has left", || async {
+        tokio::time::sleep(PACE).await;
+        let told = events(stage).await?;
+        let wrong: Vec<_> =
+            told.iter().filter(|told| is_of(wave, &told.0) && !left.ever.contains_key(*told)).collect();
+        anyhow::ensure!(wrong.is_empty(), "noticed, but never left: {wrong:?}");
+        Ok(wanted.is_subset(&told).then_some(()))
+    })
+    .await;
+    eventually("each is saved once more", || async {
+        tokio::time::sleep(PACE).await;
+        let saved: BTreeSet<String> = saved_after(stage).await?.iter().filter_map(source).collect();
+        Ok(wanted.iter().all(|(_, claim)| saved.contains(claim)).then_some(()))
+    })
+    .await;
+    let kept = names_of(stage, wanted).await;
+    let plan = eventually("plan names each of them, and no other", || async {
+        tokio::time::sleep(PACE).await;
+        let plan = stage.run(&["plan", "-n", TEAM, "-o", "json"]).await?.json()?;
+        Ok((noticed(&plan) == *wanted).then_some(plan))
+    })
+    .await;
+    for (_, claim) in wanted {
+        let volume = volume(&plan, claim);
+        assert_eq!(volume["protection"]["state"], "Retired", "{volume:#}");
+        assert_eq!(volume["wants"], json!([]), "{volume:#}");
+        let mut fates = volume["points"].as_array().unwrap().iter().filter(|point| point["ours"] == true);
+        assert!(fates.all(|point| point["reason"] == "Frozen"), "{volume:#}");
+    }
+    eventually("the policy counts them", || async {
+        tokio::time::sleep(PACE).await;
+        let policies: Api<BackupPolicy> = Api::all(stage.client.clone());
+        let status = policies.get("stage").await?.status.unwrap_or_default();
+        let told = status.conditions.into_iter().find(|condition| condition.type_ == SWITCHED);
+        let counted = format!("{} {SWITCHED}", wanted.len());
+        let is_told = told.is_some_and(|told| told.status == "True" && told.message.contains(&counted));
+        Ok((is_told || wanted.is_empty()).then_some(()))
+    })
+    .await;
+
+    // Whatever is kept by age alone would be gone by now: others of that age are.
+    let ours = stage.points(TEAM).await.unwrap().ours().0;
+    let youngest = ours.iter().filter_map(ResourceExt::creation_timestamp).map(|time| time.0).max().unwrap();
+    let others: BTreeSet<String> =
+        ours.iter().map(ResourceExt::name_any).filter(|name| !kept.contains(name)).collect();
+    eventually("all is older than maxAge, and what others had then is pruned", || async {
+        tokio::time::sleep(PACE).await;
+        let old = Timestamp::now().duration_since(youngest) > MAX_AGE;
+        let there = stage.points(TEAM).await?.ours().names();
+        Ok((old && others.is_disjoint(&there)).then_some(()))
+    })
+    .await;
+    assert_eq!(names_of(stage, wanted).await, kept, "all of them, and nothing new");
+    for point in saved_after(stage).await.unwrap() {
+        let claim = source(&point).unwrap();
+        assert!(left.ever.keys().any(|(_, left)| *left == claim), "{claim} was never left");
+    }
+    let saved = saved_after(stage).await.unwrap();
+    for (sandbox, claim) in wanted {
+        let times = left.ever[&(sandbox.clone(), claim.clone())];
+        let saved = saved.iter().filter(|point| source(point).as_ref() == Some(claim)).count();
+        assert!((1..=times).contains(&saved), "{sandbox} left {claim} {times} times, saved {saved} times");
+    }
+
+    // And those in use are protected as ever.
+    let plan = stage.run(&["plan", "-n", TEAM, "-o", "json"]).await.unwrap().json().unwrap();
+    for (sandbox, claim) in in_use(stage).await.unwrap() {
+        let volume = volume(&plan, &claim);
+        assert_eq!(volume["sandbox"], sandbox.as_str());
+        assert_eq!(volume["protection"]["state"], "Protected", "{volume:#}");
+        assert_eq!(volume["notices"], json!([]), "{volume:#}");
+    }
+}
+
+/// Deletes the sandboxes of a wave, and waits until their claims are gone with them.
+async fn end(stage: &Stage, wave: &[Timing]) {
+    let user = user(stage);
+    for gone in join_all(wave.iter().map(|timing| user.delete(&timing.sandbox))).await {
+        gone.unwrap();
+    }
+    eventually("their claims are gone with them, the ones that they left too", || async {
+        tokio::time::sleep(PACE).await;
+        let claims = claims(stage).list(&ListParams::default()).await?.items;
+        Ok(claims.iter().all(|claim| claim.metadata.owner_references.is_none()).then_some(()))
+    })
+    .await;
+}
+
+fn is_of(wave: &[Timing], sandbox: &str) -> bool {
+    wave.iter().any(|timing| timing.sandbox == sandbox)
+}
+
+/// (sandbox, claim) of all Events that tell of a switch.
+async fn events(stage: &Stage) -> anyhow::Result<BTreeSet<(String, String)>> {
+    let events: Api<Event> = Api::namespaced(stage.client.clone(), TEAM);
+    let told = events.list(&ListParams::default().fields(&format!("reason={SWITCHED}"))).await?.items;
+    let about = told.into_iter().map(|event| {
+        anyhow::ensure!(event.last_timestamp.is_some(), "AgentTier delivers no Event without it");
+        // `<claim>.<start of the sandbox>.<reason>`
+        let claim = event.name_any().rsplitn(3, '.').nth(2).map(str::to_owned);
+        Ok((event.involved_object.name.unwrap_or_default(), claim.unwrap_or_default()))
+    });
+    about.collect()
+}
+
+/// (sandbox, claim) of all volumes that `plan` says were left.
+fn noticed(plan: &Value) -> BTreeSet<(String, String)> {
+    let volumes = plan["volumes"].as_array().unwrap().iter();
+    let noticed = volumes.filter(|volume| {
+        let mut notices = volume["notices"].as_array().unwrap().iter();
+        notices.any(|notice| notice["reason"] == SWITCHED)
+    });
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    noticed.map(|volume| (text(&volume["sandbox"]), text(&volume["volume"]["claim"]))).collect()
+}
+
+fn volume<'p>(plan: &'p Value, claim: &str) -> &'p Value {
+    let mut volumes = plan["volumes"].as_array().unwrap().iter();
+    volumes
+        .find(|volume| volume["volume"]["claim"] == claim)
+        .unwrap_or_else(|| panic!("no {claim} in the plan"))
+}
+
+/// The claims that sandboxes use.
+async fn in_use(stage: &Stage) -> anyhow::Result<BTreeMap<String, String>> {
+    let sandboxes = user(stage).sandboxes().list(&ListParams::default()).await?.items;
+    let used = sandboxes.iter().filter_map(|sandbox| {
+        Some((sandbox.name_any(), sandbox.data["status"]["pvcName"].as_str()?.to_owned()))
+    });
+    Ok(used.collect())
+}
+
+/// The points that were taken after a switch.
+async fn saved_after(stage: &Stage) -> anyhow::Result<Vec<VolumeSnapshot>> {
+    let mut points = stage.points(TEAM).await?.ours().ready().0;
+    points.retain(|point| point.annotations().contains_key(AFTER_SWITCH));
+    let there: BTreeSet<Option<String>> = claims(stage)
+        .list(&ListParams::default())
+        .await?
+        .items
+        .iter()
+        .map(PersistentVolumeClaim::uid)
+        .collect();
+    // Those of earlier waves go with time.
+    points
+        .retain(|point| there.contains(&point.annotations().get("backup.agenttier.io/volume-uid").cloned()));
+    Ok(points)
+}
+
+/// The points of ours of all volumes that were left behind.
+async fn names_of(stage: &Stage, left: &BTreeSet<(String, String)>) -> BTreeSet<String> {
+    let points = stage.points(TEAM).await.unwrap().ours();
+    left.iter().flat_map(|(_, claim)| points.of(claim).names()).collect()
+}
+
+fn source(point: &VolumeSnapshot) -> Option<String> {
+    point.spec.source.persistent_volume_claim_name.clone()
+}
