@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use agenttier_backup::csi::VolumeSnapshot;
 use double::{NewSandbox, Phase};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use serde_json::Value;

@@ -11,7 +11,7 @@ use serde_json::json;
 use stage::{Rhythm, Stage};
 
 use super::{FAST, PACE, at_least, created, mark, names, planned, pods, ready, running, stopped};
-use crate::place::{TEAM, TEMPLATE, claims, eventually, stage, user};
+use crate::place::{TEMPLATE, claims, eventually, stage, user};
 
 const AT_REST: &str = "backup.agenttier.io/at-rest-since";
 /// Three slots, and more than interval and readyTimeout together.

@@ -16,4 +16,5 @@ mod retention;
 mod shortened;
 mod simulation;
 mod suspension;
+mod switched;
 mod world;
