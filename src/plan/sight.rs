@@ -10,8 +10,7 @@ pub(crate) struct Sight {
     pub(crate) newest_ready: Option<Timestamp>,
     /// The same of those that AgentTier made of its claim.
     pub(crate) newest_of_agenttier: Option<Timestamp>,
-    /// The most recent moment that a good or in-flight point covers. What was taken while the Sandbox used another volume
-    /// covers nothing: should it come back to this one, that is the time for a new point.
+    /// The most recent moment that a good or in-flight point covers.
     pub(crate) covered: Option<Timestamp>,
     /// The last good or in-flight point was taken after the Sandbox had been switched to another volume.
     pub(crate) covered_after_switch: bool,
@@ -46,10 +45,7 @@ impl Sight {
         Self {
             newest_ready: ready().map(|(point, _)| point.taken_at(now)).max(),
             newest_of_agenttier: of_agenttier.map(|point| point.taken_at(now)).max(),
-            covered: good()
-                .filter(|(point, _)| !point.after_switch)
-                .map(|(point, _)| point.covers(now))
-                .max(),
+            covered: good().map(|(point, _)| point.covers(now)).max(),
             covered_after_switch: last(good()).is_some_and(|point| point.after_switch),
             // Times are told in whole seconds: in the very second, it may have run once more.
             at_rest_since: last(ready())

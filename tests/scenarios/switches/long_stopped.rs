@@ -90,7 +90,7 @@ async fn stopped_for_sixty_days_and_then_deleted_it_comes_back() {
         (&json!(point), &json!("SandboxGone"))
     );
 
-    let args = ["restore", "s1", "-n", TEAM, "--start", "running", "-o", "json"];
+    let args = ["restore", "s1", "-n", TEAM, "--as", "s1", "--start", "running", "-o", "json"];
     let restored = stage.run(&args).await.unwrap().json().unwrap();
     assert_eq!((&restored["recoveryPoint"], &restored["phase"]), (&json!(point), &json!("Running")));
     let back = user.wait_phase("s1", Phase::Running).await.unwrap();

@@ -44,7 +44,8 @@ fn what_was_left_is_saved_once_each_time_that_it_was() {
 #[test]
 fn what_is_come_back_to_is_due_at_once() {
     let volume = used("Running");
-    let verdict = judge(NOW, &policy(), &with(volume.clone(), [after_switch(&volume, "a", 0)]));
+    let points = [ready(&volume, "a", NOW), after_switch(&volume, "a-r1", 0)];
+    let verdict = judge(NOW, &policy(), &with(volume, points));
     assert_eq!(wanted_snapshot(&verdict).map(|take| take.after_switch), Some(false));
     assert_eq!(verdict.protection, Protection::Protected { newest: NOW }, "what is there can be restored");
     assert!(verdict.notices.is_empty());
