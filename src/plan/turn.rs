@@ -44,12 +44,10 @@ impl Turn {
     /// What a Sandbox was switched away from changes no more: one snapshot after the switch is enough. Should the Sandbox
     /// come back to it, that is the time for another one.
     pub(crate) fn is_due(self, now: Timestamp, volume: &Volume, sight: &Sight) -> bool {
+        let in_slot = sight.covered.is_some_and(|covered| covered >= self.slot.start());
         let covered = match &volume.switched_to {
             Some(_) => sight.covered_after_switch,
-            None => {
-                let in_slot = sight.covered.is_some_and(|covered| covered >= self.slot.start());
-                in_slot && !sight.covered_after_switch
-            }
+            None => in_slot && !sight.covered_after_switch,
         };
         sight.in_flight.is_none() && !covered && self.not_before.is_none_or(|at| at <= now)
     }

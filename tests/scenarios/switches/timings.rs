@@ -130,20 +130,20 @@ async fn play(stage: &Stage, wave: &[Timing]) -> Left {
     .await;
 
     // Nothing that was ever stored escapes this.
-    let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut claims_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for change in store.since(start).await.unwrap() {
         let Some(object) = change.object else { continue };
         let Some(claim) = object["status"]["pvcName"].as_str().filter(|claim| !claim.is_empty()) else {
             continue;
         };
-        let used = used.entry(object["metadata"]["name"].as_str().unwrap().to_owned()).or_default();
-        if used.last().is_none_or(|last| last != claim) {
-            used.push(claim.to_owned());
+        let its = claims_of.entry(object["metadata"]["name"].as_str().unwrap().to_owned()).or_default();
+        if its.last().is_none_or(|last| last != claim) {
+            its.push(claim.to_owned());
         }
     }
     let mut left = Left::default();
     for Timing { sandbox, .. } in wave {
-        let (now, before) = used[sandbox].split_last().expect("it runs on one");
+        let (now, before) = claims_of[sandbox].split_last().expect("it runs on one");
         for claim in before {
             *left.ever.entry((sandbox.clone(), claim.clone())).or_default() += 1;
         }
