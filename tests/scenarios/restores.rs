@@ -9,8 +9,11 @@ pub(crate) mod rights;
 
 use std::time::Duration;
 
+use agenttier_backup::csi::VolumeSnapshot;
+use agenttier_backup_plan::marks;
 use double::{NewSandbox, Phase};
-use kube::api::Api;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
 use stage::{Rhythm, Stage};
 use testbed::{Tree, WAITING_STORAGE_CLASS};
 
@@ -125,6 +128,12 @@ async fn a_volume_may_bind_on_first_use() {
     assert_eq!(claim.status.unwrap().phase.as_deref(), Some("Pending"));
     let point = restored["recoveryPoint"].as_str().unwrap().to_owned();
     stage.policy(Rhythm { interval: "10s", max_age: "10s", keep_last: 1 }).await.unwrap();
+    // What was promised when they were taken would hold for another day.
+    let snapshots = Api::<VolumeSnapshot>::namespaced(stage.client.clone(), TEAM);
+    let released = json!({ "metadata": { "annotations": { marks::RETENTION: null } } });
+    for name in stage.points(TEAM).await.unwrap().names() {
+        snapshots.patch(&name, &PatchParams::default(), &Patch::Merge(&released)).await.unwrap();
+    }
     let controller = stage.controller().unwrap();
     eventually("younger points are pruned", || async {
         Ok((controller.log()?.matches("snapshot pruned").count() >= 2).then_some(()))

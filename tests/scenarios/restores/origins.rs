@@ -1,6 +1,8 @@
 //! Whose data a restore brings back, and under whose spec.
 
+use agenttier_backup_plan::marks;
 use double::{NewSandbox, Options, Phase};
+use kube::ResourceExt;
 use stage::Stage;
 use testbed::Exit;
 
@@ -49,6 +51,15 @@ async fn a_switched_workspace_is_asked_about() {
     .await;
     let claim = claim_of(&stage, "s2").await;
 
+    // What was left behind is saved once more.
+    let saved = eventually("a point of what was left behind", || async {
+        let left = stage.points(TEAM).await?.ours().of("s2-workspace").ready();
+        let after = left.0.iter().find(|point| point.annotations().contains_key(marks::AFTER_SWITCH));
+        Ok(after.map(ResourceExt::name_any))
+    })
+    .await;
+    assert_ne!(saved, work);
+
     let ask = ["restore", "s2", "-n", TEAM, "--as", "s2-lost"];
     let empty = point_of(&stage, "s2").await;
     let text = refused(&stage, &ask).await;
@@ -57,7 +68,7 @@ async fn a_switched_workspace_is_asked_about() {
     nothing_of(&stage, "s2-lost").await;
 
     let answer = proposed(&text, "volume s2-workspace");
-    assert!(answer.ends_with(&["--from", &work]), "{text}");
+    assert!(answer.ends_with(&["--from", &saved]), "{text}");
     stage.run(&answer).await.unwrap().good().unwrap();
     runs_on(&stage, "s2-lost", &before).await;
 }
