@@ -7,6 +7,7 @@ mod agenttier;
 mod closing;
 mod cluster;
 mod due;
+mod hidden;
 mod json;
 mod promises;
 mod protection;
