@@ -28,6 +28,14 @@ impl Tailored {
         pressure.relieve(&mut policy);
         Self { governance: Governance::By(policy), invalid }
     }
+
+    /// The policy in force.
+    pub(crate) fn policy(&self) -> Option<&Policy> {
+        match &self.governance {
+            Governance::By(policy) => Some(policy),
+            _ => None,
+        }
+    }
 }
 
 /// What is to be done with a volume.
@@ -39,7 +47,7 @@ pub(crate) enum Course<'p> {
     /// Claim and Sandbox are gone.
     Gone(&'p Policy),
     /// The claim is being deleted.
-    Closing(&'p Policy),
+    Closing,
     /// Nothing is done, for this reason, and this becomes of every point: absence, of a policy or a claim, is no
     /// reason to delete.
     Nothing(Reason, Fate),
@@ -47,10 +55,7 @@ pub(crate) enum Course<'p> {
 
 impl<'p> Course<'p> {
     pub(crate) fn of(tailored: &'p Tailored, volume: &Volume) -> Self {
-        let policy = match &tailored.governance {
-            Governance::By(policy) => Some(policy),
-            _ => None,
-        };
+        let policy = tailored.policy();
         let switched = volume.switched_to.is_some();
         match (volume.phase, policy) {
             (ClaimPhase::Gone | ClaimPhase::Abandoned, _) if switched => {
@@ -71,22 +76,12 @@ impl<'p> Course<'p> {
             Governance::By(policy) => policy,
         };
         match () {
-            () if volume.terminating => Self::Closing(policy),
+            () if volume.terminating => Self::Closing,
             () if volume.phase == ClaimPhase::Pending => Self::Nothing(Reason::ClaimPending, held),
             () if volume.phase == ClaimPhase::Lost => Self::Nothing(Reason::ClaimLost, held),
             () if volume.driver.is_none() => Self::Nothing(Reason::NotCsi, held),
             () if switched => Self::LeftBehind(policy),
             () => Self::BackUp(policy),
-        }
-    }
-
-    /// The policy in force, where something is done.
-    pub(crate) fn policy(&self) -> Option<&'p Policy> {
-        match self {
-            Self::BackUp(policy) | Self::LeftBehind(policy) | Self::Gone(policy) | Self::Closing(policy) => {
-                Some(policy)
-            }
-            Self::Nothing(..) => None,
         }
     }
 }

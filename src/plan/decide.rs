@@ -1,16 +1,16 @@
 //! `decide`: one volume in, one verdict out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::closing::close;
 use crate::course::{Course, Tailored};
-use crate::gone::{gone_since, kept_for, leave, to_mark};
-use crate::history::{history_changes_at, last_witness, lately_in_force, still_promised};
-use crate::obstacle::obstacle;
+use crate::gone::{gone_since, kept_for, leave, promised_until, to_mark};
+use crate::history::{ages_change_at, history_changes_at, last_witness, lately_in_force, still_promised};
+use crate::obstacle::{agenttier_covers_until, obstacle};
 use crate::protection::{overdue_at, protection, unprotected};
-use crate::retain::held;
+use crate::retain::{counted, held};
 use crate::sight::Sight;
 use crate::turn::{Turn, is_unchanged};
 use crate::{
@@ -29,8 +29,9 @@ pub fn decide(
 ) -> Verdict {
     let tailored = Tailored::of(governance, volume, around.pressure);
     let course = Course::of(&tailored, volume);
-    let in_force = course.policy();
-    let retention = in_force.map(|policy| policy.retention);
+    let in_force = tailored.policy();
+    let retention =
+        in_force.filter(|_| !matches!(course, Course::Nothing(..))).map(|policy| policy.retention);
     let ready_timeout = in_force.map_or(crate::FAILED_AFTER, |policy| policy.ready_timeout);
     let readiness: Vec<Readiness> =
         volume.points.iter().map(|point| Readiness::of(point, now, ready_timeout)).collect();
@@ -40,7 +41,7 @@ pub fn decide(
         Course::BackUp(policy) => judgement.back_up(policy, tailored.invalid.is_some()),
         Course::LeftBehind(policy) => judgement.left_behind(policy),
         Course::Gone(policy) => judgement.gone(policy),
-        Course::Closing(_) => judgement.closing(),
+        Course::Closing => judgement.closing(),
         Course::Nothing(reason, fate) => judgement.nothing(reason, &fate),
     };
     let Conclusion { fates, mut wants, protection, interval, unchanged, mut notices, wake } = conclusion;
@@ -102,7 +103,8 @@ impl Judgement<'_> {
     fn back_up(&self, policy: &Policy, holds_pruning: bool) -> Conclusion {
         let Self { now, volume, sight, readiness, .. } = *self;
         let lately = lately_in_force(now, &volume.uid, &volume.points);
-        let is_new = lately.iter().any(|lately| *lately != policy.retention);
+        let retentions = lately.clone().into_iter().chain([policy.retention]);
+        let ages_change = ages_change_at(now, retentions, &volume.uid, &volume.points, readiness);
         let rules = Rules { retention: policy.retention, lately, adopt_agenttier: policy.adopt_agenttier };
         let mut fates = retain(now, &rules, &volume.uid, &volume.points, readiness);
         if let Some(witness) = last_witness(now, &volume.uid, &volume.points, &fates) {
@@ -116,7 +118,7 @@ impl Judgement<'_> {
         let turn = Turn::of(now, policy, volume, readiness);
         let unchanged = is_unchanged(policy, volume, sight);
         let (class, in_the_way) = obstacle(now, policy, volume, sight, self.around.classes);
-        let mut wants = self.prunes(&fates);
+        let mut wants = self.prunes(&fates, &self.promised(&fates));
         if in_the_way.is_none() && !unchanged && turn.is_due(now, volume, sight) {
             wants.extend(
                 turn.order(&self.id, volume, sight, class.name, policy.retention).map(Action::TakeSnapshot),
@@ -125,15 +127,14 @@ impl Judgement<'_> {
         let stands_back = in_the_way.as_ref().map(|notice| notice.reason);
         let setbacks = setbacks(volume, self.around);
         let mut wake = expiries(&fates);
-        wake.extend(self.promised(&fates).into_values().flatten());
+        wake.extend(ages_change);
         wake.extend(turn.not_before);
+        wake.extend(agenttier_covers_until(policy, volume, sight));
         wake.push(overdue_at(policy, volume, sight, stands_back));
         if !unchanged {
             wake.push(Slots::of(&volume.uid, policy.interval).next_start(now));
         }
-        if is_new {
-            wake.extend(history_changes_at(now, &volume.uid, &volume.points));
-        }
+        wake.extend(history_changes_at(now, &volume.uid, &volume.points));
         Conclusion {
             protection: protection(now, policy, volume, sight, unchanged, stands_back, &setbacks),
             interval: (stands_back != Some(Reason::AgentTierLoop)).then_some(policy.interval),
@@ -184,17 +185,19 @@ impl Judgement<'_> {
         let lately = lately_in_force(now, &volume.uid, points);
         let until = since.checked_add(kept_for(&policy.retention, &lately)).unwrap_or(Timestamp::MAX);
         let fates = leave(now, until, &volume.uid, points, readiness);
+        let promised = points.iter().filter_map(|point| Some((point, promised_until(since, point)?)));
+        let early = promised.clone().filter(|(_, until)| *until > now).map(|(point, _)| point.name.as_str());
         let mut wake = expiries(&fates);
-        wake.extend(self.promised(&fates).into_values().flatten());
+        wake.extend(promised.map(|(_, until)| until));
         wake.extend(history_changes_at(now, &volume.uid, points));
-        Conclusion { wants: self.prunes(&fates), fates, wake, ..nothing }
+        Conclusion { wants: self.prunes(&fates, &early.collect()), fates, wake, ..nothing }
     }
 
     /// Of a claim that is being deleted: only what keeps it from being so goes.
     fn closing(&self) -> Conclusion {
         let fates = close(&self.volume.uid, &self.volume.points, self.readiness);
         let nothing = self.nothing(Reason::ClaimTerminating, &Fate::Keep(Keep::PruningHeld));
-        Conclusion { wants: self.prunes(&fates), fates, ..nothing }
+        Conclusion { wants: self.prunes(&fates, &BTreeSet::new()), fates, ..nothing }
     }
 
     /// Of a volume that nothing is done for.
@@ -211,8 +214,8 @@ impl Judgement<'_> {
         }
     }
 
-    fn prunes(&self, fates: &[Fate]) -> Vec<Action> {
-        let promised = self.promised(fates);
+    /// `early` are the names of points that were promised to stay for longer.
+    fn prunes(&self, fates: &[Fate], early: &BTreeSet<&str>) -> Vec<Action> {
         let prunes = self.volume.points.iter().zip(fates).filter_map(|(point, fate)| {
             let Fate::Prune { reason, keeper } = fate else { return None };
             Some(Action::Prune(Prune {
@@ -221,7 +224,11 @@ impl Judgement<'_> {
                 uid: point.uid.clone(),
                 version: point.version.clone(),
                 reason: *reason,
-                early: *reason == Spent::Adopted || promised.contains_key(point.name.as_str()),
+                early: match reason {
+                    Spent::Adopted => true,
+                    Spent::Failed | Spent::HoldsClaim => false,
+                    _ => early.contains(point.name.as_str()),
+                },
                 safety: match (keeper, reason) {
                     (Some(keeper), _) => Safety::Keeper(keeper.clone()),
                     (None, Spent::HoldsClaim) => Safety::Unready,
@@ -232,19 +239,12 @@ impl Judgement<'_> {
         prunes.collect()
     }
 
-    /// Those of the points that may go that were promised to stay for longer when they were taken.
-    fn promised(&self, fates: &[Fate]) -> BTreeMap<&str, Option<Timestamp>> {
+    /// Where some may go, the names of the points that were promised to stay for longer when they were taken.
+    fn promised(&self, fates: &[Fate]) -> BTreeSet<&str> {
         if !fates.iter().any(|fate| matches!(fate, Fate::Prune { .. })) {
-            return BTreeMap::new();
+            return BTreeSet::new();
         }
-        let Self { now, volume, readiness, .. } = *self;
-        let goes = |name: &str| {
-            let mut points = volume.points.iter().zip(fates);
-            points.any(|(point, fate)| point.name == name && matches!(fate, Fate::Prune { .. }))
-        };
-        let mut promised = still_promised(now, &volume.uid, &volume.points, readiness);
-        promised.retain(|name, _| goes(name));
-        promised
+        still_promised(self.now, &self.volume.uid, &self.volume.points, self.readiness)
     }
 
     fn mark(&self, point: &RecoveryPoint, note: Note) -> Action {
@@ -266,20 +266,23 @@ impl Judgement<'_> {
             matches!(
                 fate,
                 Fate::Keep(
-                    Keep::Newest
-                        | Keep::KeepLast
+                    Keep::KeepLast
                         | Keep::Frozen
                         | Keep::SandboxGone { .. }
                         | Keep::VolumeGone
+                        | Keep::VolumeAbandoned
                 )
             )
         };
-        let shown = self.volume.points.iter().zip(fates).filter(|(point, fate)| {
+        let points = &self.volume.points;
+        let newest = counted(&self.volume.uid, points, self.readiness).first().copied();
+        let shown = points.iter().zip(fates).enumerate().filter(|(i, (point, fate))| {
             let ours = point.is_ours_of(&self.volume.uid) && !point.terminating;
-            // A pin says more than the reason for which a point stays for the moment.
-            ours && point.looks_like_agenttiers && (must_stay(fate) || held(point).is_some())
+            // A pin matters although its point is young still: the sweep's age may be less than ours.
+            let stays = newest == Some(*i) || held(point).is_some() || must_stay(fate);
+            ours && point.looks_like_agenttiers && stays
         });
-        shown.map(|(point, _)| self.mark(point, Note::HideFromAgentTier)).collect()
+        shown.map(|(_, (point, _))| self.mark(point, Note::HideFromAgentTier)).collect()
     }
 
     fn switched(&self) -> Notice {

@@ -20,6 +20,11 @@ pub(crate) fn gone_since(volume: &VolumeUid, points: &[RecoveryPoint]) -> Option
     points.iter().filter(|point| point.is_ours_of(volume)).filter_map(|point| point.gone_since).max()
 }
 
+/// Until when a point of it was promised to stay when it was taken: for the `maxAge` that it carries.
+pub(crate) fn promised_until(since: Timestamp, point: &RecoveryPoint) -> Option<Timestamp> {
+    point.retention.map(|carried| since.checked_add(carried.max_age).unwrap_or(Timestamp::MAX))
+}
+
 /// The point to mark a sandbox as gone on: the newest Ready one, else the newest.
 pub(crate) fn to_mark<'p>(
     volume: &VolumeUid,

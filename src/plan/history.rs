@@ -4,12 +4,12 @@
 //! long copies of this volume were promised to be kept, whoever changed that: an edited policy, another policy, an
 //! annotation of the Sandbox.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::retain::counted;
-use crate::thinning::judged_by;
+use crate::thinning::{changes_at, judged_by};
 use crate::{Fate, Readiness, RecoveryPoint, Retention, VolumeUid};
 
 /// So long a shortened retention has no effect: long enough for somebody to notice the slip.
@@ -46,26 +46,42 @@ pub(crate) fn last_witness(
     before.iter().any(|i| points[*i].retention != points[last].retention).then_some(last)
 }
 
-/// The Ready points that the retention they carry would keep: those were promised to be here still. With the moment at
-/// which that is over by time alone, where it is.
+/// The Ready points that the retention they carry would keep: those were promised to be here still.
 pub(crate) fn still_promised<'p>(
     now: Timestamp,
     volume: &VolumeUid,
     points: &'p [RecoveryPoint],
     readiness: &[Readiness],
-) -> BTreeMap<&'p str, Option<Timestamp>> {
+) -> BTreeSet<&'p str> {
     let counted = counted(volume, points, readiness);
     let taken_at: Vec<Timestamp> = counted.iter().map(|&i| points[i].taken_at(now)).collect();
-    let carried: BTreeSet<Retention> = counted.iter().filter_map(|&i| points[i].retention).collect();
-    let mut promised = BTreeMap::new();
-    for retention in carried {
+    let mut promised = BTreeSet::new();
+    for retention in carried(&counted, points) {
         for (&i, said) in counted.iter().zip(judged_by(&retention, now, &taken_at)) {
-            if let (true, Ok(keep)) = (points[i].retention == Some(retention), said) {
-                promised.insert(points[i].name.as_str(), keep.until());
+            if points[i].retention == Some(retention) && said.is_ok() {
+                promised.insert(points[i].name.as_str());
             }
         }
     }
     promised
+}
+
+/// When one of these retentions, or one that a point carries, may say otherwise of a point by time alone.
+pub(crate) fn ages_change_at(
+    now: Timestamp,
+    retentions: impl IntoIterator<Item = Retention>,
+    volume: &VolumeUid,
+    points: &[RecoveryPoint],
+    readiness: &[Readiness],
+) -> Option<Timestamp> {
+    let counted = counted(volume, points, readiness);
+    let taken_at: Vec<Timestamp> = counted.iter().map(|&i| points[i].taken_at(now)).collect();
+    let all: BTreeSet<Retention> = retentions.into_iter().chain(carried(&counted, points)).collect();
+    all.iter().filter_map(|retention| changes_at(retention, now, &taken_at)).min()
+}
+
+fn carried(counted: &[usize], points: &[RecoveryPoint]) -> BTreeSet<Retention> {
+    counted.iter().filter_map(|&i| points[i].retention).collect()
 }
 
 /// When [`lately_in_force`] changes by time alone: when one taken since becomes the last one before.

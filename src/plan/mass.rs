@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::{Action, Note, Verdict};
+use crate::{Action, Fate, Judged, Keep, Note, Verdict};
 
 /// So long a confirmation holds.
 const CONFIRMED_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -16,7 +16,8 @@ const AT_ONCE: usize = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MassDeletion {
-    /// Recovery points that would be deleted at once, and sooner than was promised when they were taken.
+    /// Recovery points that would be deleted sooner than was promised when they were taken: at once, or as soon as the
+    /// retention before has had its day.
     pub points: usize,
     /// Of so many.
     pub of_points: usize,
@@ -29,29 +30,45 @@ pub struct MassDeletion {
 /// The policies under which more than a tenth of all recovery points is to be deleted at once before its time, or more
 /// than a tenth of all volumes is found gone; without those where somebody has confirmed it in the last 24 h.
 ///
+/// Volumes lose the protection of an earlier retention one by one, as their turns come: those that wait for it count too,
+/// once the first deletion is due. Otherwise each pass would be small.
+///
 /// What has outlived the retention that it was taken under does not count, however much of it there is: after an outage
 /// that is a backlog, which may be all that fills a quota. Nor does what failed.
 #[must_use]
 pub fn mass_deletions(now: Timestamp, verdicts: &[Verdict]) -> BTreeMap<String, MassDeletion> {
-    let mut found: BTreeMap<&str, (MassDeletion, bool)> = BTreeMap::new();
+    let mut by_policy: BTreeMap<&str, Vec<&Verdict>> = BTreeMap::new();
     for verdict in verdicts {
-        let Some(policy) = verdict.policy.as_deref() else { continue };
-        let none = MassDeletion { points: 0, of_points: 0, gone: 0, of_volumes: 0 };
-        let (mass, confirmed) = found.entry(policy).or_insert((none, false));
-        *confirmed |= verdict.deletions_confirmed.is_some_and(|at| holds(now, at));
-        mass.of_volumes += 1;
-        mass.of_points += verdict.points.iter().filter(|point| point.ours && !point.terminating).count();
-        for action in &verdict.wants {
-            mass.points += usize::from(is_early(action));
-            mass.gone += usize::from(is_first_step(action));
+        if let Some(policy) = verdict.policy.as_deref() {
+            by_policy.entry(policy).or_default().push(verdict);
         }
     }
-    let held = found.into_iter().filter(|(_, (mass, confirmed))| {
-        let points = mass.points > (mass.of_points / 10).max(AT_ONCE);
-        let gone = mass.gone > (mass.of_volumes / 10).max(AT_ONCE);
-        (points || gone) && !confirmed
+    let held = by_policy.into_iter().filter_map(|(policy, verdicts)| {
+        let confirmed =
+            verdicts.iter().filter_map(|verdict| verdict.deletions_confirmed).any(|at| holds(now, at));
+        let mass = mass(&verdicts)?;
+        (!confirmed).then(|| (policy.to_owned(), mass))
     });
-    held.map(|(policy, (mass, _))| (policy.to_owned(), mass)).collect()
+    held.collect()
+}
+
+fn mass(verdicts: &[&Verdict]) -> Option<MassDeletion> {
+    let wants = || verdicts.iter().flat_map(|verdict| &verdict.wants);
+    let points = || verdicts.iter().flat_map(|verdict| &verdict.points).filter(|point| point.ours);
+    let early = wants().filter(|action| is_early(action)).count();
+    let waiting = if early > 0 { points().filter(|point| waits_for_its_day(point)).count() } else { 0 };
+    let mass = MassDeletion {
+        points: early + waiting,
+        of_points: points().filter(|point| !point.terminating).count(),
+        gone: wants().filter(|action| is_first_step(action)).count(),
+        of_volumes: verdicts.len(),
+    };
+    let is_mass = |some: usize, of: usize| some > (of / 10).max(AT_ONCE);
+    (is_mass(mass.points, mass.of_points) || is_mass(mass.gone, mass.of_volumes)).then_some(mass)
+}
+
+fn waits_for_its_day(point: &Judged) -> bool {
+    matches!(point.fate, Fate::Keep(Keep::RetentionShortened { .. }))
 }
 
 /// Whether an action is one that a mass deletion consists of.

@@ -25,7 +25,8 @@ pub(crate) fn obstacle(
 ) -> (Class, Option<Notice>) {
     let driver = volume.driver.as_deref().unwrap_or_default();
     let named = policy.classes.get(driver).or(policy.class.as_ref());
-    let stands_back = agenttier_covers(now, policy, volume, sight).then(|| Notice {
+    let covered = agenttier_covers_until(policy, volume, sight).is_some_and(|until| now < until);
+    let stands_back = covered.then(|| Notice {
         reason: Reason::AgentTierLoop,
         message: format!(
             "AgentTier's own backup loop takes snapshots of {}; turn it off there (optional.backup.snapshots.enabled in \
@@ -73,9 +74,11 @@ fn class_problem(reason: Reason, driver: &str, named: &str) -> String {
     }
 }
 
-/// Whether AgentTier's loop is left to do the work: it takes snapshots of the volume, and they do come.
-fn agenttier_covers(now: Timestamp, policy: &Policy, volume: &Volume, sight: &Sight) -> bool {
+/// Until when AgentTier's loop is left to do the work: it takes snapshots of the volume, and they do come.
+///
+/// What a Sandbox was switched away from is never left to it: its sweep goes by age, and there are no newer ones.
+pub(crate) fn agenttier_covers_until(policy: &Policy, volume: &Volume, sight: &Sight) -> Option<Timestamp> {
     let since = sight.newest_of_agenttier.unwrap_or(volume.created);
-    let until = since.checked_add(policy.objective()).unwrap_or(Timestamp::MAX);
-    volume.agenttier_loop == AgentTierLoop::Covers && now < until
+    let covers = volume.agenttier_loop == AgentTierLoop::Covers && volume.switched_to.is_none();
+    covers.then(|| since.checked_add(policy.objective()).unwrap_or(Timestamp::MAX))
 }
