@@ -36,6 +36,7 @@ fn judged(policy: &Policy, classes: Option<&[SnapshotClass]>) -> Verdict {
 }
 
 /// The class that is named; the outer `None`: no snapshot is taken.
+#[expect(clippy::option_option, reason = "none is taken, and one without a class")]
 fn named(policy: &Policy, classes: Option<&[SnapshotClass]>) -> Option<Option<String>> {
     wanted_snapshot(&judged(policy, classes)).map(|take| take.class.clone())
 }

@@ -147,9 +147,11 @@ fn what_was_never_good_goes_too() {
     assert!(wanted_prunes(&verdict).iter().all(|prune| matches!(prune.safety, Safety::Gone(_))));
 }
 
+type Spare = fn(&mut RecoveryPoint);
+
 #[test]
 fn what_is_pinned_read_retained_under_way_or_not_its_own_stays() {
-    let spares: [(fn(&mut RecoveryPoint), Keep); 6] = [
+    let spares: [(Spare, Keep); 6] = [
         (|point| point.pinned = true, Keep::Pinned),
         (
             |point| point.readers = ["claim/x".to_owned()].into(),

@@ -39,10 +39,10 @@ fn hourly(every_hours: i64) -> Policy {
 #[test]
 fn a_change_and_back_within_a_slot_takes_at_most_what_the_shorter_one_asks_for() {
     let plan = [(NOW, hourly(24)), (NOW + hours(30), hourly(6)), (NOW + hours(31), hourly(24))];
-    let plain = [(NOW, hourly(24))];
+    let unchanged = [(NOW, hourly(24))];
     let end = NOW + hours(24 * 10);
-    let (changed, plain) = (taken(volume("s1"), &plan, end), taken(volume("s1"), &plain, end));
-    assert!(changed.len() - plain.len() <= 1, "{changed:?} {plain:?}");
+    let (changed, unchanged) = (taken(volume("s1"), &plan, end), taken(volume("s1"), &unchanged, end));
+    assert!(changed.len() - unchanged.len() <= 1, "{changed:?} {unchanged:?}");
 }
 
 proptest! {
@@ -69,7 +69,8 @@ proptest! {
             for pair in within.windows(2).skip(1) {
                 prop_assert_eq!(pair[1].duration_since(*pair[0]), interval);
             }
-            let last_before = taken.iter().filter(|at| **at < from.max(&(NOW + seconds(1))).to_owned()).max();
+            let begun = (*from).max(NOW + seconds(1));
+            let last_before = taken.iter().filter(|at| **at < begun).max();
             let next = within.first().map_or(until, |at| **at);
             if let Some(last) = last_before {
                 let due = (*last + interval).max(*from);

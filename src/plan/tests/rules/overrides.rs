@@ -19,6 +19,7 @@ fn asking(overrides: Overrides) -> Volume {
     with(volume, points)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an annotation may be absent")]
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }

@@ -38,11 +38,13 @@ fn at_rest_it_is_protected_by_a_point_of_any_age_which_stays() {
     assert!(much_later.unchanged && matches!(much_later.protection, Protection::Protected { .. }));
 }
 
+type Doubt = fn(&mut Volume);
+
 /// Any one of these may mean that something was written, or that nobody can tell.
 #[test]
 fn each_condition_alone_is_needed() {
     assert!(is_due(&Policy { skip_unchanged: false, ..policy() }, &resting()), "nobody asked for it");
-    let doubts: [(&str, fn(&mut Volume)); 12] = [
+    let doubts: [(&str, Doubt); 12] = [
         ("a VolumeAttachment is on it", |volume| volume.attached = true),
         ("several nodes may write", |volume| volume.shared = true),
         ("no Sandbox is seen", |volume| volume.sandbox = None),
