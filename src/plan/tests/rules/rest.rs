@@ -44,7 +44,7 @@ type Doubt = fn(&mut Volume);
 #[test]
 fn each_condition_alone_is_needed() {
     assert!(is_due(&Policy { skip_unchanged: false, ..policy() }, &resting()), "nobody asked for it");
-    let doubts: [(&str, Doubt); 12] = [
+    let doubts: [(&str, Doubt); 13] = [
         ("a VolumeAttachment is on it", |volume| volume.attached = true),
         ("several nodes may write", |volume| volume.shared = true),
         ("no Sandbox is seen", |volume| volume.sandbox = None),
