@@ -52,7 +52,7 @@ fn each_condition_alone_is_needed() {
         ("it is being made", |volume| volume.sandbox.as_mut().unwrap().phase = "Creating".into()),
         ("it has no phase", |volume| volume.sandbox.as_mut().unwrap().phase.clear()),
         ("it has run since", |volume| {
-            volume.sandbox.as_mut().unwrap().last_activity = Some(ACTIVE + hours(1))
+            volume.sandbox.as_mut().unwrap().last_activity = Some(ACTIVE + hours(1));
         }),
         ("it was active before that", |volume| {
             volume.sandbox.as_mut().unwrap().last_activity = Some(ACTIVE - seconds(1));
