@@ -280,7 +280,7 @@ impl Judgement<'_> {
             let ours = point.is_ours_of(&self.volume.uid) && !point.terminating;
             // A pin matters although its point is young still: the sweep's age may be less than ours.
             let stays = newest == Some(*i) || held(point).is_some() || must_stay(fate);
-            ours && point.looks_like_agenttiers && stays
+            ours && point.looks_like_agenttiers && stays && !matches!(fate, Fate::Prune { .. })
         });
         shown.map(|(_, (point, _))| self.mark(point, Note::HideFromAgentTier)).collect()
     }

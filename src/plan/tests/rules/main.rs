@@ -1,5 +1,6 @@
-//! The planner's rules, each with a test that fails without it: examples by rule, properties over random
-//! volumes, a restore against every interleaving with AgentTier's steps, and two weeks of a cluster in virtual time.
+//! The planner's rules, each with a test that fails without it: examples by rule, properties over random volumes and
+//! a second planner that has to agree, a restore against every interleaving with AgentTier's steps, and two weeks of a
+//! cluster in virtual time.
 #![allow(clippy::unwrap_used)]
 
 mod admission;
@@ -15,12 +16,14 @@ mod history;
 mod intervals;
 mod json;
 mod left_behind;
+mod lives;
 mod mass;
 mod overrides;
 mod pressure;
 mod promises;
 mod protection;
 mod records;
+mod reference;
 mod rest;
 mod restore;
 mod retention;
@@ -29,4 +32,6 @@ mod simulation;
 mod suspension;
 mod switched;
 mod thinning;
+mod wake;
 mod world;
+mod worlds;
