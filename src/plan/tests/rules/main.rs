@@ -1,6 +1,6 @@
 //! The planner's rules, each with a test that fails without it: examples by rule, properties over random volumes and
 //! a second planner that has to agree, a restore against every interleaving with AgentTier's steps, and two weeks of a
-//! cluster in virtual time.
+//! cluster and two months of a few volumes in virtual time.
 #![allow(clippy::unwrap_used)]
 
 mod admission;
@@ -27,6 +27,7 @@ mod reference;
 mod rest;
 mod restore;
 mod retention;
+mod seasons;
 mod shortened;
 mod simulation;
 mod suspension;
