@@ -34,5 +34,6 @@ mod suspension;
 mod switched;
 mod thinning;
 mod wake;
+mod words;
 mod world;
 mod worlds;
