@@ -110,12 +110,12 @@ impl Passes {
         now
     }
 
-    /// Why nothing may be deleted for the moment.
-    fn suspensions(&mut self, caches: &Caches) -> Vec<Suspension> {
-        let stale = caches.distrusted().into_iter();
+    /// Why nothing may be deleted for the moment. `stale` are the caches that may be out of date, and why.
+    fn suspensions(&mut self, caches: &Caches, stale: &[(&'static str, String)]) -> Vec<Suspension> {
+        let stale = stale.iter();
         let signals = Signals {
             skew: self.clock.skew(),
-            stale: stale.map(|(kind, cause)| (kind.to_owned(), cause)).collect(),
+            stale: stale.map(|(kind, cause)| ((*kind).to_owned(), cause.clone())).collect(),
             unreadable_policies: caches.unreadable_policies(),
         };
         let suspensions = suspensions(&signals);
@@ -128,8 +128,11 @@ impl Passes {
         self.clock.refresh(&self.client).await;
         let begun = Instant::now();
         let now = self.begin();
-        let suspended = self.suspensions(caches);
+        // Asked before the look: what comes right in between is doubted once more, and nothing the other way round.
+        let stale = caches.distrusted();
+        let suspended = self.suspensions(caches, &stale);
         let mut observed = caches.observed();
+        observed.doubt(stale.iter().map(|(kind, _)| *kind));
         self.noted.unconfirmed.lay_over(now, &mut observed.snapshots);
         let mut verdicts = judge(now, &observed, self.noted.backoff.held());
         self.noted.backoff.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());

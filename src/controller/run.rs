@@ -21,7 +21,7 @@ const GATHER: Duration = Duration::from_millis(250);
 const AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
 /// So long a start waits for what snapshots can do without.
-const LIBRARY_WITHIN: Duration = Duration::from_secs(10);
+const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What an operator may turn.
 #[derive(Debug, Clone)]
@@ -106,12 +106,15 @@ async fn work(
             }
         }
     }
-    // The first snapshots are to name records. Whoever may not read those takes snapshots without.
+    // The first snapshots are to name records, and classes. Whoever may not read those takes snapshots without.
     tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
-        () = caches.library_settled() => {}
-        () = tokio::time::sleep(LIBRARY_WITHIN) => tracing::warn!("records of sandboxes cannot be seen yet"),
+        () = caches.settled() => {}
+        () = tokio::time::sleep(SETTLED_WITHIN) => {
+            let missing = caches.unsettled().join(", ");
+            tracing::warn!(missing, "cannot be seen yet; snapshots are taken without");
+        }
     }
     health.set_ready();
     tracing::info!("ready");

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use super::agenttier_loop::CONTROLLERS;
 use super::following::Following;
 use super::library::{Holding, Library};
-use super::observed::{Observed, watch_config};
+use super::observed::{ATTACHMENTS, Observed, SANDBOXES, watch_config};
 use super::trim::Trim;
 use crate::agenttier::{ClusterSandboxTemplate, Sandbox, SandboxTemplate};
 use crate::api::{BackupPolicy, SandboxRecord};
@@ -98,18 +98,32 @@ impl Caches {
     /// # Errors
     /// When a watch ended.
     pub async fn filled(&self) -> Result<(), WriterDropped> {
-        for (_, filled, _) in self.each() {
+        for (_, filled, _) in self.needed() {
             filled.await?;
         }
         Ok(())
     }
 
-    /// Waits until records and templates are seen, or are known not to be.
-    pub async fn library_settled(&self) {
+    /// Waits until what snapshots can do without is seen, or is known not to be.
+    pub async fn settled(&self) {
         const LOOK_EVERY: Duration = Duration::from_millis(100);
-        while self.library().is_unseen() {
+        while !self.unsettled().is_empty() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// The kinds that it waits for.
+    #[must_use]
+    pub fn unsettled(&self) -> Vec<&'static str> {
+        let unseen = [
+            ("volumesnapshotclasses.snapshot.storage.k8s.io", self.classes.holding().is_unseen()),
+            (ATTACHMENTS, self.attachments.holding().is_unseen()),
+            ("deployments.apps", self.deployments.holding().is_unseen()),
+            // It is filled by then; what is in doubt a moment longer would have nothing count as unchanged.
+            (SANDBOXES, self.sandboxes.holding().is_unseen()),
+            ("records of sandboxes and their templates", self.library().is_unseen()),
+        ];
+        unseen.into_iter().filter_map(|(kind, unseen)| unseen.then_some(kind)).collect()
     }
 
     fn library(&self) -> Library {
@@ -123,7 +137,7 @@ impl Caches {
     /// The kinds whose cache has not been filled yet, of those that snapshots need.
     #[must_use]
     pub fn unfilled(&self) -> Vec<&'static str> {
-        let unfilled = self.each().into_iter().filter_map(|(kind, filled, _)| {
+        let unfilled = self.needed().into_iter().filter_map(|(kind, filled, _)| {
             let filled = filled.now_or_never().is_some();
             (!filled).then_some(kind)
         });
@@ -134,7 +148,7 @@ impl Caches {
     #[must_use]
     pub fn distrusted(&self) -> Vec<(&'static str, String)> {
         let now = Instant::now();
-        let doubts = self.each().into_iter();
+        let doubts = self.needed().into_iter().chain(self.helpful());
         doubts.filter_map(|(kind, _, following)| Some((kind, following.doubt(now)?))).collect()
     }
 
@@ -145,16 +159,22 @@ impl Caches {
     }
 
     /// Every cache that snapshots need: its kind, its being filled, and whether it is kept up to date.
-    fn each(&self) -> [(&'static str, Filled<'_>, &Following); 9] {
+    fn needed(&self) -> [Named<'_>; 6] {
         [
             self.claims.named("persistentvolumeclaims"),
             self.persistent_volumes.named("persistentvolumes"),
-            self.sandboxes.named("sandboxes.agenttier.io"),
+            self.sandboxes.named(SANDBOXES),
             self.snapshots.named("volumesnapshots.snapshot.storage.k8s.io"),
             self.policies.named("backuppolicies.backup.agenttier.io"),
             self.namespaces.named("namespaces"),
+        ]
+    }
+
+    /// Those that snapshots can be taken without, and deletions cannot be made without.
+    fn helpful(&self) -> [Named<'_>; 3] {
+        [
             self.classes.named("volumesnapshotclasses.snapshot.storage.k8s.io"),
-            self.attachments.named("volumeattachments.storage.k8s.io"),
+            self.attachments.named(ATTACHMENTS),
             self.deployments.named("deployments.apps"),
         ]
     }
@@ -174,8 +194,8 @@ impl Caches {
             snapshots: self.snapshots.store.state(),
             policies: self.policies.store.state(),
             namespaces: self.namespaces.store.state(),
-            classes: Some(self.classes.store.state()),
-            attachments: self.attachments.store.state(),
+            classes: self.classes.once_filled(),
+            attachments: self.attachments.once_filled(),
             deployments: self.deployments.store.state(),
             library: self.library(),
         }
@@ -184,12 +204,20 @@ impl Caches {
 
 type Filled<'a> = BoxFuture<'a, Result<(), WriterDropped>>;
 
+/// A cache's kind, its being filled, and whether it is kept up to date.
+type Named<'a> = (&'static str, Filled<'a>, &'a Following);
+
 impl<K> Cache<K>
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
-    fn named(&self, kind: &'static str) -> (&'static str, Filled<'_>, &Following) {
+    fn named(&self, kind: &'static str) -> Named<'_> {
         (kind, Box::pin(self.store.wait_until_ready()), &self.following)
+    }
+
+    /// What it holds; `None` as long as it was never filled.
+    fn once_filled(&self) -> Option<Vec<Arc<K>>> {
+        matches!(self.store.wait_until_ready().now_or_never(), Some(Ok(()))).then(|| self.store.state())
     }
 
     /// What there is to say where nobody waits for the cache to be filled.

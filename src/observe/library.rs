@@ -25,7 +25,7 @@ pub enum Holding<K> {
 }
 
 impl<K> Holding<K> {
-    fn is_unseen(&self) -> bool {
+    pub(super) fn is_unseen(&self) -> bool {
         matches!(self, Self::Unseen)
     }
 

@@ -141,7 +141,7 @@ impl Survey {
 /// What makes the answer more exact, and can be done without: who may not read it is told what can be told.
 struct Extras {
     classes: Option<Vec<Arc<VolumeSnapshotClass>>>,
-    attachments: Vec<Arc<VolumeAttachment>>,
+    attachments: Option<Vec<Arc<VolumeAttachment>>>,
     deployments: Vec<Arc<Deployment>>,
 }
 
@@ -160,7 +160,7 @@ impl Extras {
         );
         Ok(Self {
             classes: classes?,
-            attachments: attachments?.unwrap_or_default(),
+            attachments: attachments?,
             deployments: deployments?.unwrap_or_default(),
         })
     }

@@ -52,7 +52,8 @@ struct Workspace<'a> {
 /// What is looked up once a claim.
 struct Index<'a> {
     driver_of: BTreeMap<&'a str, &'a str>,
-    attached: BTreeSet<&'a str>,
+    /// `None` where it is not known.
+    attached: Option<BTreeSet<&'a str>>,
     sandboxes: Sandboxes<'a>,
     looped: BTreeSet<String>,
     classes_that_retain: BTreeSet<&'a str>,
@@ -63,11 +64,13 @@ struct Index<'a> {
 
 impl<'a> Index<'a> {
     fn of(observed: &'a Observed) -> Self {
-        let attachments = observed.attachments.iter();
         let classes = observed.classes.iter().flatten().filter(|class| class.retains());
         let mut index = Self {
             driver_of: BTreeMap::new(),
-            attached: attachments.filter_map(|on| on.spec.source.persistent_volume_name.as_deref()).collect(),
+            attached: observed.attachments.as_ref().map(|attachments| {
+                let attached = attachments.iter();
+                attached.filter_map(|on| on.spec.source.persistent_volume_name.as_deref()).collect()
+            }),
             sandboxes: Sandboxes::of(observed),
             looped: looped_namespaces(observed.deployments.iter().map(AsRef::as_ref)),
             classes_that_retain: classes.filter_map(|class| class.metadata.name.as_deref()).collect(),
@@ -134,7 +137,11 @@ impl<'a> Index<'a> {
             created,
             driver: volume_name.and_then(|name| self.driver_of.get(name)).map(|driver| (*driver).to_owned()),
             shared: modes.is_some_and(|modes| modes.iter().any(|mode| mode == "ReadWriteMany")),
-            attached: volume_name.is_some_and(|name| self.attached.contains(name)),
+            // What is not known to be attached nowhere may be, and be written to.
+            attached: self
+                .attached
+                .as_ref()
+                .is_none_or(|attached| volume_name.is_some_and(|name| attached.contains(name))),
             agenttier_loop: loop_over(&self.looped, namespace, claim.labels()),
             sandbox: user.sandbox.map(sandbox_ref),
             switched_to: switched_to.map(str::to_owned),

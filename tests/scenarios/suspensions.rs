@@ -114,6 +114,37 @@ async fn a_right_that_is_taken_away_suspends_deletions_until_it_is_back() {
     prunes_more_than(&controller, before).await;
 }
 
+/// What a controller that starts may not read of what only makes its snapshots better holds none of them up.
+#[tokio::test]
+async fn without_the_rights_that_snapshots_can_do_without_it_takes_them_and_deletes_nothing() {
+    let stage = stage("lesser-rights").await;
+    workspace(&stage, "w", STORAGE_CLASS).await;
+    stage.policy(BRIEF).await.unwrap();
+    let roles: Api<ClusterRole> = Api::all(stage.client.clone());
+    let whole = roles.get(NAMESPACE).await.unwrap();
+    let mut less = whole.clone();
+    let without = ["volumesnapshotclasses", "volumeattachments", "deployments"];
+    let is_without = |resource: &String| without.contains(&resource.as_str());
+    let is_left_out = |resources: &Vec<String>| resources.iter().any(is_without);
+    less.rules.as_mut().unwrap().retain(|rule| !rule.resources.as_ref().is_some_and(is_left_out));
+    assert_ne!(less.rules, whole.rules);
+    let role = roles.replace(NAMESPACE, &PostParams::default(), &less).await.unwrap();
+
+    let controller = stage.start_controller(FAST).await.unwrap();
+    points_come_and_none_goes(&stage, 3).await;
+    let told = eventually("the policy says so", || suspended(&stage)).await;
+    assert_eq!(told.reason, "CacheStale");
+    for kind in without {
+        assert!(told.message.contains(&format!("what is known of {kind}.")), "{}", told.message);
+    }
+    assert_eq!(prunes(&controller), 0);
+
+    let mut whole = whole;
+    whole.metadata.resource_version = role.metadata.resource_version;
+    roles.replace(NAMESPACE, &PostParams::default(), &whole).await.unwrap();
+    prunes_more_than(&controller, 0).await;
+}
+
 #[tokio::test]
 async fn without_the_snapshot_crds_it_waits_and_deletes_nothing() {
     let stage = stage("no-crds").await;

@@ -60,7 +60,7 @@ impl Survey {
         manifests.strangers_in_policies();
         survey.observed.policies = manifests.take(&mut survey);
         survey.observed.namespaces = manifests.take(&mut survey);
-        survey.observed.attachments = manifests.take(&mut survey);
+        survey.observed.attachments = Some(manifests.take(&mut survey));
         survey.observed.deployments = manifests.take(&mut survey);
         let is_controller = |deployment: &Deployment| {
             CONTROLLERS
