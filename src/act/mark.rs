@@ -38,6 +38,7 @@ fn patch(now: Timestamp, order: &Mark) -> Value {
             ("annotations", json!({ marks::GONE_SINCE: since.to_string() }))
         }
         Note::HideFromAgentTier => ("labels", json!({ marks::SNAPSHOT_KIND: null })),
+        Note::NoLongerAtRest => ("annotations", json!({ marks::AT_REST_SINCE: null })),
     };
     metadata[place] = change;
     json!({ "metadata": metadata })

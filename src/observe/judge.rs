@@ -29,7 +29,12 @@ pub(super) fn judge_under<'g>(
     of_namespace: impl Fn(&str) -> &'g Governance,
 ) -> Vec<Verdict> {
     let classes = snapshot_classes(observed);
-    let around = Surroundings { held, classes: classes.as_deref(), pressure: pressure(observed) };
+    let around = Surroundings {
+        held,
+        classes: classes.as_deref(),
+        pressure: pressure(observed),
+        rest_in_doubt: false,
+    };
     each(&volumes(observed), of_namespace, |governance, volume| decide(now, governance, volume, &around))
 }
 
@@ -85,6 +90,7 @@ mod tests {
             attached: false,
             agenttier_loop: AgentTierLoop::Off,
             sandbox: None,
+            owner_unseen: false,
             switched_to: None,
             points: vec![],
             taken_names: Arc::new(BTreeSet::new()),

@@ -84,6 +84,7 @@ impl<'a> Retired<'a> {
                 agenttier_loop,
                 sandbox,
                 // Where it uses a claim of that name still, the volume below it was lost, not left.
+                owner_unseen: false,
                 switched_to: switched_to.filter(|to| Some(to) != newest.annotations().get(marks::CLAIM)),
                 points,
                 taken_names: Arc::default(),

@@ -144,6 +144,7 @@ impl<'a> Index<'a> {
                 .is_none_or(|attached| volume_name.is_some_and(|name| attached.contains(name))),
             agenttier_loop: loop_over(&self.looped, namespace, claim.labels()),
             sandbox: user.sandbox.map(sandbox_ref),
+            owner_unseen: user.owns_it && user.sandbox.is_none(),
             switched_to: switched_to.map(str::to_owned),
             points,
             taken_names: self.names_in.get(namespace).cloned().unwrap_or_default(),

@@ -10,7 +10,7 @@ use crate::gone::{gone_since, kept_for, leave, promised_until, to_mark};
 use crate::history::{ages_change_at, history_changes_at, last_witness, lately_in_force, still_promised};
 use crate::obstacle::{agenttier_covers_until, obstacle};
 use crate::protection::{overdue_at, protection, unprotected};
-use crate::retain::{counted, held};
+use crate::retain::counted;
 use crate::sight::Sight;
 use crate::turn::{Turn, is_unchanged};
 use crate::{
@@ -38,16 +38,16 @@ pub fn decide(
     let sight = Sight::of(now, volume, &readiness);
     let judgement = Judgement { now, volume, around, readiness: &readiness, sight: &sight, id: id(volume) };
     let conclusion = match course {
-        Course::BackUp(policy) => judgement.back_up(policy, tailored.invalid.is_some()),
+        Course::BackUp(policy) => {
+            judgement.back_up(policy, tailored.invalid.is_some() || volume.owner_unseen)
+        }
         Course::LeftBehind(policy) => judgement.left_behind(policy),
         Course::Gone(policy) => judgement.gone(policy),
         Course::Closing => judgement.closing(),
         Course::Nothing(reason, fate) => judgement.nothing(reason, &fate),
     };
     let Conclusion { fates, mut wants, protection, interval, unchanged, mut notices, wake } = conclusion;
-    if in_force.is_some() {
-        wants.extend(judgement.hidden_from_agenttier(&fates));
-    }
+    wants.extend(judgement.hidden_from_agenttier(&fates));
     notices.extend(tailored.invalid.map(|message| Notice { reason: Reason::OverrideInvalid, message }));
     // Foreign points too: they are shown as well.
     let judgements = volume.points.iter().zip(&readiness).flat_map(|(point, readiness)| {
@@ -99,13 +99,18 @@ struct Conclusion {
 }
 
 impl Judgement<'_> {
-    /// Of a workspace in use. With an override that makes no sense nothing is pruned: it may have asked for more.
+    /// Of a workspace in use. With an override that makes no sense, or that cannot be seen, nothing is pruned: it may ask
+    /// for more.
     fn back_up(&self, policy: &Policy, holds_pruning: bool) -> Conclusion {
         let Self { now, volume, sight, readiness, .. } = *self;
         let lately = lately_in_force(now, &volume.uid, &volume.points);
         let retentions = lately.clone().into_iter().chain([policy.retention]);
         let ages_change = ages_change_at(now, retentions, &volume.uid, &volume.points, readiness);
-        let rules = Rules { retention: policy.retention, lately, adopt_agenttier: policy.adopt_agenttier };
+        let rules = Rules {
+            retention: policy.retention,
+            lately,
+            adopted_since: policy.adopt_agenttier.then_some(volume.created),
+        };
         let mut fates = retain(now, &rules, &volume.uid, &volume.points, readiness);
         if let Some(witness) = last_witness(now, &volume.uid, &volume.points, &fates) {
             fates[witness] = Fate::Keep(Keep::RetentionShortened { until: None });
@@ -116,9 +121,10 @@ impl Judgement<'_> {
             }
         }
         let turn = Turn::of(now, policy, volume, readiness);
-        let unchanged = is_unchanged(policy, volume, sight);
+        let unchanged = !self.around.rest_in_doubt && is_unchanged(policy, volume, sight);
         let (class, in_the_way) = obstacle(now, policy, volume, sight, self.around.classes);
         let mut wants = self.prunes(&fates, &self.promised(&fates));
+        wants.extend(self.no_longer_at_rest());
         if in_the_way.is_none() && !unchanged && turn.is_due(now, volume, sight) {
             wants.extend(
                 turn.order(&self.id, volume, sight, class.name, policy.retention).map(Action::TakeSnapshot),
@@ -230,9 +236,12 @@ impl Judgement<'_> {
                     _ => early.contains(point.name.as_str()),
                 },
                 safety: match (keeper, reason) {
+                    // That they are gone is read anew each time: somebody may have brought them back.
+                    (_, Spent::SandboxGone) | (None, _) if *reason != Spent::HoldsClaim => {
+                        Safety::Gone(former_user(self.volume))
+                    }
                     (Some(keeper), _) => Safety::Keeper(keeper.clone()),
-                    (None, Spent::HoldsClaim) => Safety::Unready,
-                    (None, _) => Safety::Gone(former_user(self.volume)),
+                    (None, _) => Safety::Unready,
                 },
             }))
         });
@@ -257,32 +266,30 @@ impl Judgement<'_> {
         })
     }
 
-    /// AgentTier's sweep goes by age and label alone: what must not go gives up the label.
+    /// AgentTier's sweep goes by age and label alone: what stays gives up the label, whatever keeps it, and also where no
+    /// policy is in force, for a sweep that deletes it would make a lie of that.
     fn hidden_from_agenttier(&self, fates: &[Fate]) -> Vec<Action> {
         if !self.volume.agenttier_loop.sweeps() {
             return Vec::new();
         }
-        let must_stay = |fate: &Fate| {
-            matches!(
-                fate,
-                Fate::Keep(
-                    Keep::KeepLast
-                        | Keep::Frozen
-                        | Keep::SandboxGone { .. }
-                        | Keep::VolumeGone
-                        | Keep::VolumeAbandoned
-                )
-            )
-        };
-        let points = &self.volume.points;
-        let newest = counted(&self.volume.uid, points, self.readiness).first().copied();
-        let shown = points.iter().zip(fates).enumerate().filter(|(i, (point, fate))| {
+        let shown = self.volume.points.iter().zip(fates).filter(|(point, fate)| {
             let ours = point.is_ours_of(&self.volume.uid) && !point.terminating;
-            // A pin matters although its point is young still: the sweep's age may be less than ours.
-            let stays = newest == Some(*i) || held(point).is_some() || must_stay(fate);
-            ours && point.looks_like_agenttiers && stays && !matches!(fate, Fate::Prune { .. })
+            ours && point.looks_like_agenttiers && matches!(fate, Fate::Keep(_))
         });
-        shown.map(|(_, (point, _))| self.mark(point, Note::HideFromAgentTier)).collect()
+        shown.map(|(point, _)| self.mark(point, Note::HideFromAgentTier)).collect()
+    }
+
+    /// A point that says that it was taken at rest proves nothing any more once something can have written since, even
+    /// where the Sandbox then comes to be as it was.
+    fn no_longer_at_rest(&self) -> Option<Action> {
+        let Self { volume, sight, readiness, .. } = *self;
+        let since = sight.at_rest_since?;
+        let sandbox = volume.sandbox.as_ref()?;
+        let disturbed = volume.attached && !self.around.rest_in_doubt
+            || sandbox.phase != "Stopped"
+            || sandbox.last_activity != Some(since);
+        let newest = counted(&volume.uid, &volume.points, readiness).first().map(|&i| &volume.points[i])?;
+        disturbed.then(|| self.mark(newest, Note::NoLongerAtRest))
     }
 
     fn switched(&self) -> Notice {

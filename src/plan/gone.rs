@@ -15,9 +15,12 @@ pub(crate) fn kept_for(retention: &Retention, lately: &BTreeSet<Retention>) -> S
     lately.iter().map(|lately| lately.max_age).fold(retention.max_age, SignedDuration::max)
 }
 
-/// When the sandbox was found gone, by the latest mark on one of its points.
+/// When the sandbox was found gone, by the latest mark on one of its points. A mark from before its newest point counts
+/// for nothing: it cannot have been gone then.
 pub(crate) fn gone_since(volume: &VolumeUid, points: &[RecoveryPoint]) -> Option<Timestamp> {
-    points.iter().filter(|point| point.is_ours_of(volume)).filter_map(|point| point.gone_since).max()
+    let ours = || points.iter().filter(|point| point.is_ours_of(volume));
+    let newest = ours().map(|point| point.created).max()?;
+    ours().filter_map(|point| point.gone_since).max().filter(|since| *since >= newest)
 }
 
 /// Until when a point of it was promised to stay when it was taken: for the `maxAge` that it carries.

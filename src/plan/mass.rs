@@ -28,7 +28,7 @@ pub struct MassDeletion {
 }
 
 /// The policies under which more than a tenth of all recovery points is to be deleted at once before its time, or more
-/// than a tenth of all volumes is found gone; without those where somebody has confirmed it in the last 24 h.
+/// than half of all volumes is found gone; without those where somebody has confirmed it in the last 24 h.
 ///
 /// Volumes lose the protection of an earlier retention one by one, as their turns come: those that wait for it count too,
 /// once the first deletion is due. Otherwise each pass would be small.
@@ -63,8 +63,10 @@ fn mass(verdicts: &[&Verdict]) -> Option<MassDeletion> {
         gone: wants().filter(|action| is_first_step(action)).count(),
         of_volumes: verdicts.len(),
     };
-    let is_mass = |some: usize, of: usize| some > (of / 10).max(AT_ONCE);
-    (is_mass(mass.points, mass.of_points) || is_mass(mass.gone, mass.of_volumes)).then_some(mass)
+    let points = mass.points > (mass.of_points / 10).max(AT_ONCE);
+    // Sandboxes come and go; that most are gone at once is no ordinary evening.
+    let gone = mass.gone > (mass.of_volumes / 2).max(AT_ONCE);
+    (points || gone).then_some(mass)
 }
 
 fn waits_for_its_day(point: &Judged) -> bool {

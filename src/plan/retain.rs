@@ -14,8 +14,9 @@ pub struct Rules {
     pub retention: Retention,
     /// Those that were in force until lately: what one of them keeps stays.
     pub lately: BTreeSet<Retention>,
-    /// AgentTier's own scheduled snapshots are pruned too.
-    pub adopt_agenttier: bool,
+    /// AgentTier's own scheduled snapshots are pruned too, if they were made since: it knows claims by name alone, and
+    /// older ones are of an earlier claim of that name.
+    pub adopted_since: Option<Timestamp>,
 }
 
 /// Decides over all points of a claim; the answer has their order.
@@ -43,7 +44,9 @@ pub fn retain(
         let is_older = newest.is_some_and(|newest| age_order(point) < age_order(newest));
         let spent = match &point.ownership {
             Ownership::Foreign(mark) => Err(Keep::Foreign { mark: *mark }),
-            Ownership::AgentTier if !rules.adopt_agenttier => Err(Keep::AgentTiers),
+            Ownership::AgentTier if rules.adopted_since.is_none_or(|since| point.created < since) => {
+                Err(Keep::AgentTiers)
+            }
             Ownership::Ours { volume: held } if held != volume => Err(Keep::OtherVolume),
             _ if point.terminating => Err(Keep::Leaving),
             Ownership::AgentTier if !is_older => Err(Keep::AgentTiers),

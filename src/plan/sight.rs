@@ -38,10 +38,11 @@ impl Sight {
                 in_flight.or(Some(readiness))
             };
         }
-        let of_agenttier = volume
-            .points
-            .iter()
-            .filter(|point| point.ownership == Ownership::AgentTier && point.ready && !point.terminating);
+        let of_agenttier = volume.points.iter().filter(|point| {
+            // It knows claims by name alone: an older one is of an earlier claim.
+            let of_this = point.ownership == Ownership::AgentTier && point.created >= volume.created;
+            of_this && point.ready && !point.terminating
+        });
         Self {
             newest_ready: ready().map(|(point, _)| point.taken_at(now)).max(),
             newest_of_agenttier: of_agenttier.map(|point| point.taken_at(now)).max(),

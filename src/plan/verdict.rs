@@ -302,6 +302,8 @@ pub enum Note {
     SandboxGone(FormerUser),
     /// It gives up the label by which AgentTier's sweep would delete it.
     HideFromAgentTier,
+    /// It was taken at rest, and the volume may have been written to since.
+    NoLongerAtRest,
 }
 
 /// The recovery point that makes a delete safe.

@@ -116,6 +116,8 @@ pub struct Volume {
     pub agenttier_loop: AgentTierLoop,
     /// The Sandbox that uses it, or that did and lives.
     pub sandbox: Option<SandboxRef>,
+    /// A Sandbox owns it that cannot be seen: it may ask for something by its annotations.
+    pub owner_unseen: bool,
     /// The claim that its Sandbox uses by now in place of this one. A warm pool can do that on a resume, and leaves
     /// the work behind.
     pub switched_to: Option<String>,

@@ -107,6 +107,7 @@ fn it_is_told_before_a_class_that_is_wrong() {
         held: &held,
         classes: Some(&[]),
         pressure: agenttier_backup_plan::Pressure::None,
+        rest_in_doubt: false,
     };
     let verdict = agenttier_backup_plan::decide(NOW, &Governance::By(policy()), &volume, &around);
     let reasons: Vec<_> = verdict.notices.iter().map(|notice| notice.reason).collect();

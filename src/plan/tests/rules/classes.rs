@@ -31,7 +31,7 @@ fn aged() -> Volume {
 
 fn judged(policy: &Policy, classes: Option<&[SnapshotClass]>) -> Verdict {
     let held = HeldBack::new();
-    let around = Surroundings { held: &held, classes, pressure: Pressure::None };
+    let around = Surroundings { held: &held, classes, pressure: Pressure::None, rest_in_doubt: false };
     agenttier_backup_plan::decide(NOW, &Governance::By(policy.clone()), &aged(), &around)
 }
 

@@ -89,7 +89,7 @@ fn a_limit_that_is_near_for_an_hour_costs_no_slot() {
     let volume = with(volume.clone(), [ready(&volume, "a", start)]);
     let held = HeldBack::new();
     let is_due = |pressure, now| {
-        let around = Surroundings { held: &held, classes: None, pressure };
+        let around = Surroundings { held: &held, classes: None, pressure, rest_in_doubt: false };
         let verdict = agenttier_backup_plan::decide(now, &Governance::By(policy()), &volume, &around);
         wanted_snapshot(&verdict).is_some()
     };

@@ -103,6 +103,7 @@ fn a_wrong_class_is_told_of_here_too() {
         held: &held,
         classes: Some(&[]),
         pressure: agenttier_backup_plan::Pressure::None,
+        rest_in_doubt: false,
     };
     let verdict = agenttier_backup_plan::decide(NOW, &Governance::By(policy()), &left_behind(), &around);
     let reasons: Vec<_> = verdict.notices.iter().map(|notice| notice.reason).collect();

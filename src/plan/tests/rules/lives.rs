@@ -182,6 +182,7 @@ proptest! {
                         match mark.note {
                             Note::SandboxGone(_) => point.gone_since = Some(now),
                             Note::HideFromAgentTier => point.looks_like_agenttiers = false,
+                            Note::NoLongerAtRest => point.at_rest_since = None,
                         }
                     }
                     Action::TakeSnapshot(take) => prop_assert!(false, "of a claim that is gone: {take:?}"),

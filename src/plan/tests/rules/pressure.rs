@@ -12,7 +12,7 @@ use crate::world::{
 
 fn under(pressure: Pressure, now: Timestamp, policy: &Policy, volume: &Volume) -> Verdict {
     let held = HeldBack::new();
-    let around = Surroundings { held: &held, classes: None, pressure };
+    let around = Surroundings { held: &held, classes: None, pressure, rest_in_doubt: false };
     agenttier_backup_plan::decide(now, &Governance::By(policy.clone()), volume, &around)
 }
 

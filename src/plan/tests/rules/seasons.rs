@@ -143,6 +143,7 @@ impl Seasons {
                             point.looks_like_agenttiers = false;
                             self.counts.hidden += 1;
                         }
+                        Note::NoLongerAtRest => point.at_rest_since = None,
                         Note::SandboxGone(_) => {
                             assert!(self.deleted[index].is_some() && !self.suspended, "{mark:?}");
                             point.gone_since = Some(self.now);

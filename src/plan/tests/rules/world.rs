@@ -59,6 +59,7 @@ pub(crate) fn volume(uid: &str) -> Volume {
         attached: false,
         agenttier_loop: AgentTierLoop::Off,
         sandbox: None,
+        owner_unseen: false,
         switched_to: None,
         points: Vec::new(),
         taken_names: Arc::default(),

@@ -24,7 +24,12 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn judge(&self, now: Timestamp) -> Verdict {
         let held = HeldBack::new();
-        let around = Surroundings { held: &held, classes: self.classes.as_deref(), pressure: self.pressure };
+        let around = Surroundings {
+            held: &held,
+            classes: self.classes.as_deref(),
+            pressure: self.pressure,
+            rest_in_doubt: false,
+        };
         agenttier_backup_plan::decide(now, &self.governance, &self.volume, &around)
     }
 }
