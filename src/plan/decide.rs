@@ -15,8 +15,8 @@ use crate::sight::Sight;
 use crate::turn::{Turn, is_unchanged};
 use crate::{
     Action, ActionKind, Fate, FormerUser, Governance, Judged, Keep, Mark, Note, Notice, Policy, Prune,
-    Readiness, Reason, RecoveryPoint, Rules, Safety, Setback, Slots, Spent, Surroundings, Verdict, Volume,
-    VolumeId, retain,
+    Readiness, Reason, RecoveryPoint, Rules, Safety, Setback, Slots, Spent, Surroundings, TakeSnapshot,
+    Verdict, Volume, VolumeId, retain,
 };
 
 /// Judges one volume under the policy of its namespace.
@@ -127,7 +127,8 @@ impl Judgement<'_> {
         wants.extend(self.no_longer_at_rest());
         if in_the_way.is_none() && !unchanged && turn.is_due(now, volume, sight) {
             wants.extend(
-                turn.order(&self.id, volume, sight, class.name, policy.retention).map(Action::TakeSnapshot),
+                turn.order(&self.id, volume, sight, class.name, policy.retention)
+                    .map(|take| Action::TakeSnapshot(self.of_known_rest(take))),
             );
         }
         let stands_back = in_the_way.as_ref().map(|notice| notice.reason);
@@ -277,6 +278,12 @@ impl Judgement<'_> {
             ours && point.looks_like_agenttiers && matches!(fate, Fate::Keep(_))
         });
         shown.map(|(point, _)| self.mark(point, Note::HideFromAgentTier)).collect()
+    }
+
+    /// Where rest is in doubt, a snapshot does not say that it was taken at rest.
+    fn of_known_rest(&self, take: TakeSnapshot) -> TakeSnapshot {
+        let at_rest_since = take.at_rest_since.filter(|_| !self.around.rest_in_doubt);
+        TakeSnapshot { at_rest_since, ..take }
     }
 
     /// A point that says that it was taken at rest proves nothing any more once something can have written since, even

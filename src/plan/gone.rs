@@ -15,12 +15,15 @@ pub(crate) fn kept_for(retention: &Retention, lately: &BTreeSet<Retention>) -> S
     lately.iter().map(|lately| lately.max_age).fold(retention.max_age, SignedDuration::max)
 }
 
-/// When the sandbox was found gone, by the latest mark on one of its points. A mark from before its newest point counts
-/// for nothing: it cannot have been gone then.
+/// When the sandbox was found gone, by the latest mark on one of its points. A mark from before its newest
+/// Ready point counts for nothing: it cannot have been gone then.
 pub(crate) fn gone_since(volume: &VolumeUid, points: &[RecoveryPoint]) -> Option<Timestamp> {
     let ours = || points.iter().filter(|point| point.is_ours_of(volume));
-    let newest = ours().map(|point| point.created).max()?;
-    ours().filter_map(|point| point.gone_since).max().filter(|since| *since >= newest)
+    let newest = ours().filter(|point| point.ready).map(|point| point.created).max();
+    ours()
+        .filter_map(|point| point.gone_since)
+        .max()
+        .filter(|since| newest.is_none_or(|newest| *since >= newest))
 }
 
 /// Until when a point of it was promised to stay when it was taken: for the `maxAge` that it carries.

@@ -93,6 +93,7 @@ pub struct SandboxRef {
 
 /// One workspace volume with every VolumeSnapshot that was taken of its claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts read off objects, each by itself")]
 pub struct Volume {
     /// UID of the claim.
     pub uid: VolumeUid,

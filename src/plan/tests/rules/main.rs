@@ -9,6 +9,7 @@ mod agenttiers_loop;
 mod classes;
 mod closing;
 mod cluster;
+mod disturbed;
 mod due;
 mod gone;
 mod hidden;

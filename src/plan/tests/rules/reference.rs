@@ -169,7 +169,10 @@ impl Reference<'_> {
         if point.ownership == Ownership::AgentTier {
             let ages =
                 self.promises().into_iter().chain([self.policy.retention]).map(|retention| retention.max_age);
-            return self.policy.adopt_agenttier && self.age(point.created) >= ages.max().unwrap();
+            let of_this_claim = point.created >= self.volume().created;
+            return self.policy.adopt_agenttier
+                && of_this_claim
+                && self.age(point.created) >= ages.max().unwrap();
         }
         if !self.ours().iter().any(|ours| ours.uid == point.uid) {
             return false;
@@ -253,7 +256,8 @@ impl Reference<'_> {
             .volume()
             .points
             .iter()
-            .filter(|point| point.ownership == Ownership::AgentTier && point.ready && !point.terminating);
+            .filter(|point| point.ownership == Ownership::AgentTier && point.ready && !point.terminating)
+            .filter(|point| point.created >= self.volume().created);
         its.map(|point| self.taken_at(point)).max()
     }
 
@@ -280,7 +284,10 @@ impl Reference<'_> {
     }
 
     fn gone(&self) -> Word {
+        // A note from before the newest good point was made is of another time.
+        let newest = self.ours().iter().filter(|point| point.ready).map(|point| point.created).max();
         let since = self.ours().iter().filter_map(|point| point.gone_since).max();
+        let since = since.filter(|since| newest.is_none_or(|newest| newest <= *since));
         let ages =
             self.promises().into_iter().chain([self.policy.retention]).map(|retention| retention.max_age);
         let over = since.is_some_and(|since| self.age(since) >= ages.max().unwrap());
@@ -297,10 +304,7 @@ impl Reference<'_> {
     }
 
     fn closing(&self) -> Word {
-        let rescued = !self.ready().is_empty();
-        let hopeless = |point: &&RecoveryPoint| {
-            !Self::is_held(point) && (self.failed(point) || rescued && self.slow(point))
-        };
+        let hopeless = |point: &&RecoveryPoint| !Self::is_held(point) && self.failed(point);
         Word { goes: names(self.alive().into_iter().filter(hopeless)), due: false, state: "unprotected" }
     }
 }

@@ -185,6 +185,16 @@ fn volumes() -> impl Strategy<Value = Volume> {
         for (n, point) in points.iter_mut().enumerate() {
             (point.name, point.uid) = (format!("p{n:02}"), format!("uid-{n}"));
         }
+        // Nothing was taken after the sandbox was found gone, but where the note is of another time.
+        let noted = points.iter().filter_map(|point| point.gone_since).max();
+        if let (ClaimPhase::Gone, Some(since), true) = (phase, noted, points.len() % 5 != 0) {
+            for point in points.iter_mut().filter(|point| point.created > since) {
+                let later = point.created.duration_since(since);
+                point.created -= later;
+                point.cut = point.cut.map(|cut| cut - later);
+                point.slot = point.slot.map(|slot| slot - later);
+            }
+        }
         let [terminating, shared, attached, not_csi] = flags;
         let volume = Volume {
             phase,
