@@ -235,7 +235,8 @@ impl Passes {
                 continue;
             }
             tracing::warn!(%namespace, %sandbox, %record, reason, %failure, "cannot record the sandbox");
-            if let Some(sandbox) = sandbox_of(observed, volume) {
+            // A new one does not name its volume yet.
+            if let Some(sandbox) = sandbox_named(observed, namespace, sandbox) {
                 let message = format!("Cannot record the sandbox: {reason}: {failure}");
                 let occasion =
                     Occasion { reason: "BackupFailed", kind: "Warning", message, about: record, at: now };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, RetentionSpec, SnapshotSpec};
 use double::{NewSandbox, Phase, User};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -42,9 +43,13 @@ async fn what_is_left_of_a_sandbox_that_is_gone_stays_and_is_listed() {
     let user = user(&stage);
     running(&user, "s1").await;
     running(&user, "s2").await;
-    stage.policy(Rhythm { interval: "10s", max_age: "15s", keep_last: 1 }).await.unwrap();
+    // The living one's go by their number; those of one that is gone are kept for an hour.
+    let by_number = RetentionSpec { max_age: "1h".into(), max_count: Some(1), ..RetentionSpec::default() };
+    let snapshots = SnapshotSpec { interval: "10s".into(), retention: by_number, ..SnapshotSpec::default() };
+    let spec = BackupPolicySpec { priority: 10, snapshots, ..BackupPolicySpec::default() };
+    stage.write_policy(&BackupPolicy::new("stage", spec)).await.unwrap();
     let controller = stage.start_controller(FAST).await.unwrap();
-    points_of(&stage, "s1-workspace", 2).await;
+    points_of(&stage, "s1-workspace", 1).await;
     user.delete("s1").await.unwrap();
     user.wait_gone("s1").await.unwrap();
     eventually("its volume is gone", || async {
@@ -66,9 +71,9 @@ async fn what_is_left_of_a_sandbox_that_is_gone_stays_and_is_listed() {
         (&json!("s1"), &json!("ClaimGone")),
         "{gone:#}"
     );
-    assert_eq!(gone["wants"], json!([]));
+    assert!(gone["wants"].as_array().unwrap().iter().all(|want| want["action"] == "Mark"), "{gone:#}");
 
-    // The living one's are pruned on and on, long past the age of these.
+    // The living one's are pruned on and on.
     let pruned = || controller.log().unwrap().matches("snapshot pruned").count();
     let then = pruned();
     eventually("three more are pruned", || async { Ok((pruned() >= then + 3).then_some(())) }).await;
@@ -77,7 +82,7 @@ async fn what_is_left_of_a_sandbox_that_is_gone_stays_and_is_listed() {
     let rows = listed(&stage, &["s1"]).await;
     assert_eq!(rows.len(), left.len(), "{rows:#?}");
     for row in &rows {
-        assert_eq!((&row["fate"], &row["reason"]), (&json!("Keep"), &json!("VolumeGone")), "{row:#}");
+        assert_eq!((&row["fate"], &row["reason"]), (&json!("Keep"), &json!("SandboxGone")), "{row:#}");
         assert_eq!(row["protection"]["state"], "Retired");
     }
 

@@ -95,10 +95,6 @@ impl Reference<'_> {
         !point.ready && (age >= hours(24) || point.error.is_some() && age >= self.policy.ready_timeout)
     }
 
-    fn slow(&self, point: &RecoveryPoint) -> bool {
-        !point.ready && !self.failed(point) && self.age(point.created) >= self.policy.ready_timeout
-    }
-
     fn believable(&self, point: &RecoveryPoint, at: Option<Timestamp>) -> Option<Timestamp> {
         at.filter(|at| *at >= point.created && *at <= point.created + hours(24) && *at <= self.now)
     }
