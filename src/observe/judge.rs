@@ -33,7 +33,7 @@ pub(super) fn judge_under<'g>(
         held,
         classes: classes.as_deref(),
         pressure: pressure(observed),
-        rest_in_doubt: false,
+        rest_in_doubt: observed.attachments.is_none(),
     };
     each(&volumes(observed), of_namespace, |governance, volume| decide(now, governance, volume, &around))
 }

