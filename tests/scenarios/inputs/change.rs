@@ -100,6 +100,6 @@ async fn it_waits_for_a_day_and_a_mass_for_somebodys_word() {
 /// Whether a message counts the twelve, and those that wait for their day: two of the other volume, and the witness of the
 /// change while it is one.
 fn of_a_mass(message: &str) -> bool {
-    let count: Option<usize> = message.split(' ').next().and_then(|count| count.parse().ok());
+    let count: Option<i64> = message.split(' ').next().and_then(|count| count.parse().ok());
     count.is_some_and(|count| (OLD + 2..=OLD + 3).contains(&count))
 }
