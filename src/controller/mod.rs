@@ -7,6 +7,7 @@ mod notice;
 mod pass;
 mod records;
 mod run;
+mod unproved;
 
 pub use health::Health;
 pub use run::{Settings, run};

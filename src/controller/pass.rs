@@ -15,9 +15,10 @@ use super::Settings;
 use super::backoff::Backoff;
 use super::notice::Notice;
 use super::records::{Recorded, Records, Sighting};
+use super::unproved::Unproved;
 use crate::act::{Done, Executor, Failure, Outcome, prove_switched};
 use crate::agenttier::Sandbox;
-use crate::client::{CALL_DEADLINE, Connection};
+use crate::client::Connection;
 use crate::leader::Leadership;
 use crate::observe::{Caches, Observed, Unconfirmed, judge};
 use crate::publish::{Announcer, Figures, Metrics, Occasion, Pace, Repetition, StatusWriter};
@@ -27,6 +28,8 @@ use crate::server_clock::ServerClock;
 const LARGEST_LEAP: Duration = Duration::from_mins(1);
 /// So many Sandboxes are read at once before it is said that they were switched.
 const PROOFS_AT_ONCE: usize = 8;
+/// A pass spends so long on that.
+const PROOFS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a pass leaves for the next one. All of it may be lost: it is won again from the objects.
 pub(super) struct Passes {
@@ -49,6 +52,7 @@ struct Noted {
     unconfirmed: Unconfirmed,
     backoff: Backoff,
     announced: Repetition,
+    unproved: Unproved,
     records: Records,
 }
 
@@ -60,6 +64,7 @@ impl Noted {
             unconfirmed: Unconfirmed::default(),
             backoff: Backoff::default(),
             announced: Repetition::default(),
+            unproved: Unproved::default(),
             records: Records::default(),
         }
     }
@@ -137,6 +142,7 @@ impl Passes {
         let mut verdicts = judge(now, &observed, self.noted.backoff.held());
         self.noted.backoff.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());
         self.noted.announced.forget(now);
+        self.noted.unproved.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());
         let Noted { pacer, backoff, .. } = &self.noted;
         let admission = admit(now, *pacer, &self.limits, &suspended, backoff.held(), &verdicts);
         self.noted.pacer = admission.pacer;
@@ -147,7 +153,6 @@ impl Passes {
             tracing::debug!(volumes, waiting, "pass");
         }
 
-        self.tell_of_switches(now, &observed, &verdicts).await;
         let mut sighting = self.noted.records.see(now, &observed, &verdicts);
         let (prunes, mut others): (Vec<_>, Vec<_>) =
             admission.actions.iter().cloned().partition(|action| matches!(action, Action::Prune(_)));
@@ -166,10 +171,8 @@ impl Passes {
         news |= self.digest_records(now, &observed, &mut sighting, recorded);
 
         let busy = !outcomes.is_empty();
-        if busy {
-            // What was not proved before the orders may have been saved by one of them.
-            self.tell_of_switches(now, &observed, &verdicts).await;
-        }
+        // By the verdicts before the orders: what one of them has saved is told of too.
+        self.tell_of_switches(now, &observed, &verdicts, stop).await;
         news |= outcomes.iter().any(|outcome| outcome.result.is_err());
         for outcome in outcomes {
             self.digest(now, &observed, outcome);
@@ -192,7 +195,15 @@ impl Passes {
         let soon = busy.then(|| self.now());
         let records_due = self.noted.records.wake(now, &sighting, self.noted.backoff.held());
         let telling = self.notice.next(Instant::now()).and_then(|left| self.now().checked_add(left).ok());
-        wakes.chain(admission.wake).chain(status_due).chain(telling).chain(soon).chain(records_due).min()
+        let proofs = self.noted.unproved.wake(now);
+        wakes
+            .chain(proofs)
+            .chain(admission.wake)
+            .chain(status_due)
+            .chain(telling)
+            .chain(soon)
+            .chain(records_due)
+            .min()
     }
 
     /// The same for records; whether the verdicts are to tell of something else by now.
@@ -249,7 +260,13 @@ impl Passes {
     /// Says on a Sandbox that it was switched to another volume, until what it left behind is saved.
     ///
     /// Read live before: caches of two kinds do not show the same moment.
-    async fn tell_of_switches(&mut self, now: Timestamp, observed: &Observed, verdicts: &[Verdict]) {
+    async fn tell_of_switches(
+        &mut self,
+        now: Timestamp,
+        observed: &Observed,
+        verdicts: &[Verdict],
+        stop: &CancellationToken,
+    ) {
         const REASON: &str = "WorkspaceSwitched";
         let mut untold = Vec::new();
         for verdict in verdicts {
@@ -258,31 +275,44 @@ impl Passes {
             let Some(notice) = notice else {
                 // Should it be left once more, that is news.
                 self.noted.announced.is_over(&volume.uid, REASON);
+                self.noted.unproved.is_over(&volume.uid);
                 continue;
             };
             // What takes part in snapshots is yet to be saved.
             let (true, Some(name)) = (verdict.interval.is_some(), &verdict.sandbox) else { continue };
             let sandbox = sandbox_named(observed, &volume.namespace, name);
-            if let Some(sandbox) =
-                sandbox.filter(|_| !self.noted.announced.was_said(now, &volume.uid, REASON))
-            {
+            let may = !self.noted.announced.was_said(now, &volume.uid, REASON)
+                && !self.noted.unproved.waits(now, &volume.uid);
+            if let Some(sandbox) = sandbox.filter(|_| may) {
                 untold.push((volume, sandbox, notice.message.clone()));
             }
         }
         let client = self.client.clone();
-        let proved = futures::stream::iter(untold).map(|(volume, sandbox, message)| {
+        let end = tokio::time::Instant::now() + PROOFS_WITHIN;
+        let goes_on = || !stop.is_cancelled() && tokio::time::Instant::now() < end;
+        let proofs = futures::stream::iter(untold).take_while(|_| std::future::ready(goes_on()));
+        let proofs = proofs.map(|(volume, sandbox, message)| {
             let client = client.clone();
             async move {
                 let uid = sandbox.metadata.uid.clone().unwrap_or_default();
                 let name = sandbox.name_any();
                 let proof = prove_switched(&client, volume, &name, &uid);
-                let proof = tokio::time::timeout(CALL_DEADLINE, proof).await;
-                matches!(proof, Ok(Ok(()))).then_some((volume, sandbox, message))
+                let proof = tokio::time::timeout_at(end, proof);
+                let is_proved = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => false,
+                    proof = proof => matches!(proof, Ok(Ok(()))),
+                };
+                (volume, sandbox, message, is_proved)
             }
         });
-        let proved: Vec<_> =
-            proved.buffer_unordered(PROOFS_AT_ONCE).filter_map(std::future::ready).collect().await;
-        for (volume, sandbox, message) in proved {
+        let proofs: Vec<_> = proofs.buffer_unordered(PROOFS_AT_ONCE).collect().await;
+        for (volume, sandbox, message, is_proved) in proofs {
+            if !is_proved {
+                self.noted.unproved.failed(now, &volume.uid);
+                continue;
+            }
+            self.noted.unproved.is_over(&volume.uid);
             if self.noted.announced.is_news(now, &volume.uid, REASON) {
                 let (namespace, name) = (&volume.namespace, sandbox.name_any());
                 tracing::warn!(%namespace, sandbox = name, message, "workspace switched");
