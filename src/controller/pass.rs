@@ -241,7 +241,10 @@ impl Passes {
             news = true;
             self.noted.backoff.failed_with(now, pass, key, &failure);
             let reason = failure.reason();
-            self.metrics.failed(ActionKind::Record, reason);
+            // One that is too large stays so, and its data is safe: it is no failure to be woken for.
+            if !matches!(failure, Failure::RecordTooLarge { .. }) {
+                self.metrics.failed(ActionKind::Record, reason);
+            }
             if !self.noted.announced.is_news(now, &volume.uid, reason) {
                 continue;
             }

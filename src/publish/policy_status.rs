@@ -124,8 +124,8 @@ impl Findings {
     fn add(&mut self, verdict: &Verdict, pace: &Pace) {
         let counts = &mut self.counts;
         let tally = match verdict.protection {
-            // Nothing is left there to protect.
-            Protection::Retired { .. } => return,
+            // Nothing is left there to protect, or nobody wants it protected.
+            Protection::Retired { .. } | Protection::Unprotected { reason: Reason::OptedOut } => return,
             Protection::Protected { .. } => {
                 counts.protected += 1;
                 None

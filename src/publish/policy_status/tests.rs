@@ -200,3 +200,12 @@ fn that_deletions_are_suspended_is_told_until_they_are_not() {
     );
     assert_eq!(after(&[]), [ready, "DeletionsSuspended False Over: "]);
 }
+
+/// Its owner wants it so: that is no reason to keep a policy from being Ready for good.
+#[test]
+fn a_sandbox_that_opted_out_does_not_count() {
+    let status = status(&[protected("a"), unprotected("scratch", Reason::OptedOut)]);
+    assert_eq!(status.volumes.map(|counts| (counts.total, counts.unprotected)), Some((1, 0)));
+    let ready = &status.conditions[0];
+    assert_eq!((ready.status.as_str(), ready.message.as_str()), ("True", "1 of 1 volume protected"));
+}
