@@ -8,10 +8,8 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use crate::deadline::CALL_DEADLINE;
 use crate::server_clock::ServerClock;
-
-/// A call that got no answer after this long has failed; it may still have been carried out.
-pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a client is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,6 +13,7 @@ pub mod client;
 pub mod controller;
 pub mod crds;
 pub mod csi;
+mod deadline;
 pub mod leader;
 pub mod observe;
 pub mod pin;

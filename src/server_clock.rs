@@ -17,7 +17,7 @@ use kube::Client;
 use tower::{Layer, Service};
 
 use crate::api_error::sentence;
-use crate::client::CALL_DEADLINE;
+use crate::deadline::CALL_DEADLINE;
 
 /// An answer that took longer says too little: it may have been dated at any moment of its way.
 const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(5);

@@ -15,8 +15,8 @@ use super::mark::mark;
 use super::prune::prune;
 use super::record::record;
 use super::take_snapshot::take_snapshot;
-use crate::client::CALL_DEADLINE;
 use crate::csi::VolumeSnapshot;
+use crate::deadline::CALL_DEADLINE;
 use crate::leader::Leadership;
 
 /// What came of one order.

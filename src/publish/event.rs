@@ -58,7 +58,7 @@ impl Announcer {
                     continue;
                 }
                 let call = api.create(&params, &event);
-                match tokio::time::timeout(crate::client::CALL_DEADLINE, call).await {
+                match tokio::time::timeout(crate::deadline::CALL_DEADLINE, call).await {
                     Ok(Ok(_)) => {}
                     // Sent before a restart.
                     Ok(Err(kube::Error::Api(status))) if status.reason == "AlreadyExists" => {}

@@ -85,7 +85,7 @@ impl StatusWriter {
             return;
         }
         let write = api.patch_status(name, &params, &patch);
-        match tokio::time::timeout(crate::client::CALL_DEADLINE, write).await {
+        match tokio::time::timeout(crate::deadline::CALL_DEADLINE, write).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 let error = crate::api_error::sentence(&error);
