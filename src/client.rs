@@ -14,7 +14,7 @@ use crate::server_clock::ServerClock;
 /// What a client is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Calls that are answered: one that hears nothing for [`CALL_DEADLINE`] fails.
+    /// Calls that are answered: one that hears nothing for 30 s fails.
     Calls,
     /// Watches too, which may be silent for long: calls are given their deadline where they are made.
     Watches,
