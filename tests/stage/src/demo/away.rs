@@ -186,10 +186,12 @@ const POLICIES: &str = "backuppolicies.backup.agenttier.io";
 /// Deletes the kinds that the demo has brought, unless somebody has come to use them.
 async fn delete_kinds(chapter: &Chapter, client: &Client) -> Result<()> {
     let others = first_look::others(client).await?;
-    if others.is_empty() {
-        delete_kind(client, POLICIES).await?;
-    } else if kind(client, POLICIES).await?.as_ref().is_some_and(is_ours) {
-        chapter.say(format!("the CRD {POLICIES} stays: {} came meanwhile", others.join(", ")));
+    for name in agenttier_backup::api::crds().iter().map(ResourceExt::name_any) {
+        if others.is_empty() {
+            delete_kind(client, &name).await?;
+        } else if kind(client, &name).await?.as_ref().is_some_and(is_ours) {
+            chapter.say(format!("the CRD {name} stays: {} came meanwhile", others.join(", ")));
+        }
     }
     for (resource, own) in [(sandboxes(), None), (templates(), None), (cluster_templates(), Some(TEMPLATE))] {
         let name = format!("{}.{}", resource.plural, resource.group);
