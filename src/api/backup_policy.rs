@@ -260,6 +260,13 @@ pub struct BackupPolicyStatus {
     ///
     /// `DeletionsSuspended`: True while nothing is deleted, whatever the policy, because what the controller sees may not
     /// be what there is: its clock is wrong, a right is missing, or a policy cannot be read.
+    ///
+    /// `DeletionsAwaitConfirmation`: True while deletions of the policy wait because so many recovery points would go before
+    /// their promised time, or so many sandboxes would be found gone at once; its message has the command that confirms them.
+    ///
+    /// `WorkspaceSwitched`: True while a Sandbox uses another volume than the one that its work is on.
+    ///
+    /// `Warnings`: True while there is something else to know of the policy or its volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

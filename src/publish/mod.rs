@@ -19,3 +19,4 @@ pub use of_policy::{confirm, notices_of};
 pub use policy_status::{Pace, policy_status};
 pub use repetition::Repetition;
 pub use status_writer::StatusWriter;
+pub use warnings::{DELETIONS_AWAIT_CONFIRMATION, DELETIONS_SUSPENDED};

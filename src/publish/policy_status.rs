@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 
 use super::set_condition;
 use super::tally::Tally;
-use super::warnings::{deletions_suspended, warnings};
+use super::warnings::{deletions_await_confirmation, deletions_suspended, warnings};
 use crate::api::{BackupPolicy, BackupPolicyStatus, FailingOrder, VolumeCounts};
 use crate::observe::{Reach, in_force};
 
@@ -64,8 +64,8 @@ pub fn policy_status(
     );
     let mass = mass_deletions(now, verdicts);
     let mass = mass.get(&policy.name_any());
-    let mut told: Vec<Condition> =
-        deletions_suspended(policy, &conditions, suspended, mass).into_iter().collect();
+    let mut told: Vec<Condition> = deletions_suspended(policy, &conditions, suspended).into_iter().collect();
+    told.extend(deletions_await_confirmation(policy, &conditions, mass));
     told.extend(warnings(policy, &conditions, verdicts, of_policy));
     for condition in told {
         set_condition(now, &mut conditions, condition);

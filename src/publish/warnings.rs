@@ -9,6 +9,11 @@ use super::of_policy::confirm;
 use super::tally::Tally;
 use crate::api::BackupPolicy;
 
+/// The condition that nothing is deleted at all.
+pub const DELETIONS_SUSPENDED: &str = "DeletionsSuspended";
+/// The condition that a mass deletion waits for somebody's word.
+pub const DELETIONS_AWAIT_CONFIRMATION: &str = "DeletionsAwaitConfirmation";
+
 /// The API server takes no longer message in a condition.
 const LONGEST_MESSAGE: usize = 32_768;
 
@@ -36,18 +41,28 @@ fn condition(
     })
 }
 
-/// `DeletionsSuspended`: nothing is deleted, whatever the policy says, or much of it waits for somebody's word.
+/// `DeletionsSuspended`: nothing is deleted, whatever the policy says.
 pub(super) fn deletions_suspended(
     policy: &BackupPolicy,
     before: &[Condition],
     suspended: &[Suspension],
+) -> Option<Condition> {
+    let told = suspended.first().map(|first| {
+        let all: Vec<String> = suspended.iter().map(ToString::to_string).collect();
+        (first.reason().to_string(), all.join(". "))
+    });
+    condition(policy, before, DELETIONS_SUSPENDED, told)
+}
+
+/// `DeletionsAwaitConfirmation`: so much would be deleted before its time that somebody has to say that it is meant.
+pub(super) fn deletions_await_confirmation(
+    policy: &BackupPolicy,
+    before: &[Condition],
     mass: Option<&MassDeletion>,
 ) -> Option<Condition> {
-    let mut told: Vec<String> = suspended.iter().map(ToString::to_string).collect();
-    told.extend(mass.map(|mass| confirm(&policy.name_any(), mass).message));
-    let reason = suspended.first().map_or(Reason::MassDeletion, Suspension::reason).to_string();
-    let told = (!told.is_empty()).then(|| (reason, told.join(". ")));
-    condition(policy, before, "DeletionsSuspended", told)
+    let told = mass.map(|mass| confirm(&policy.name_any(), mass));
+    let told = told.map(|notice| (notice.reason.to_string(), notice.message));
+    condition(policy, before, DELETIONS_AWAIT_CONFIRMATION, told)
 }
 
 /// `WorkspaceSwitched` and `Warnings`: what somebody should know of volumes although they may be protected, and of the

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::api::BackupPolicy;
 use crate::observe::Observed;
-use crate::publish::{confirm, notices_of};
+use crate::publish::{DELETIONS_AWAIT_CONFIRMATION, DELETIONS_SUSPENDED, confirm, notices_of};
 
 /// From all that there is.
 pub(super) fn computed(
@@ -25,9 +25,12 @@ pub(super) fn computed(
 pub(super) fn reported(observed: &Observed) -> BTreeMap<String, Vec<Notice>> {
     by_policy(observed, |policy| {
         let conditions = policy.status.iter().flat_map(|status| &status.conditions);
-        let suspended = conditions.filter(|told| told.type_ == "DeletionsSuspended" && told.status == "True");
-        let notice = suspended
-            .map(|told| Notice { reason: Reason::named(&told.reason), message: told.message.clone() });
+        let holds = conditions.filter(|told| {
+            told.status == "True"
+                && [DELETIONS_SUSPENDED, DELETIONS_AWAIT_CONFIRMATION].contains(&told.type_.as_str())
+        });
+        let notice =
+            holds.map(|told| Notice { reason: Reason::named(&told.reason), message: told.message.clone() });
         notice.collect()
     })
 }

@@ -49,13 +49,13 @@ async fn it_waits_for_a_day_and_a_mass_for_somebodys_word() {
         Ok((!there().await?.contains("before-3d")).then_some(()))
     })
     .await;
-    let suspended = eventually("deletions wait, and it is said", || async {
-        let suspended = condition(&stage, "stage", "DeletionsSuspended").await?;
-        Ok(suspended.filter(|suspended| suspended.reason == "MassDeletion"))
+    let waits = eventually("deletions wait, and it is said", || async {
+        let told = condition(&stage, "stage", "DeletionsAwaitConfirmation").await?;
+        Ok(told.filter(|told| told.reason == "MassDeletion"))
     })
     .await;
     let command = "kubectl annotate backuppolicy stage --overwrite backup.agenttier.io/deletions-confirmed=";
-    assert!(of_a_mass(&suspended.message) && suspended.message.contains(command), "{}", suspended.message);
+    assert!(of_a_mass(&waits.message) && waits.message.contains(command), "{}", waits.message);
 
     let told = Told::by(&stage).await.unwrap();
     let notice = &told.0["policyNotices"]["stage"][0];
@@ -91,8 +91,8 @@ async fn it_waits_for_a_day_and_a_mass_for_somebodys_word() {
     for name in ["lately-3h", "lately-4d", "lately-5d"] {
         assert!(now.contains(name), "a confirmation does not shorten the day: {now:?}");
     }
-    eventually("deletions are not suspended any more", || async {
-        Ok(condition(&stage, "stage", "DeletionsSuspended").await?.is_none().then_some(()))
+    eventually("deletions wait no more", || async {
+        Ok(condition(&stage, "stage", "DeletionsAwaitConfirmation").await?.is_none().then_some(()))
     })
     .await;
 }
