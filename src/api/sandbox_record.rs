@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use agenttier_backup_plan::is_of_one_moment;
 use kube::{CustomResource, ResourceExt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::agenttier::{ACTION_ANNOTATION, Sandbox, SandboxSpec, SandboxStatus, Storage};
-
-/// kubectl's copy of what was applied last: the same once more, and older.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+use crate::agenttier::{Sandbox, SandboxSpec, SandboxStatus, Storage};
 
 /// What a record holds: at most 64 KiB as JSON. It never changes: it is called after what it holds.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq)]
@@ -54,7 +52,8 @@ pub struct RecordedSandbox {
     /// Its labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Its annotations, but for kubectl's copy of the object and for what AgentTier was asked to do just then.
+    /// Its annotations, but for those that speak of one moment: orders to AgentTier, controllers' notes of what they did
+    /// last, moments in time.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Its spec.
@@ -99,7 +98,7 @@ impl RecordedSandbox {
     #[must_use]
     pub fn of(sandbox: &Sandbox) -> Self {
         let mut annotations = sandbox.annotations().clone();
-        annotations.retain(|key, _| key != LAST_APPLIED && key != ACTION_ANNOTATION);
+        annotations.retain(|key, value| !is_of_one_moment(key, value));
         Self {
             name: sandbox.name_any(),
             uid: sandbox.uid().unwrap_or_default(),
@@ -146,13 +145,14 @@ impl SandboxRecordSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agenttier::ACTION_ANNOTATION;
 
     fn sandbox(change: impl FnOnce(&mut Value)) -> Sandbox {
         let mut sandbox = json!({
             "apiVersion": "agenttier.io/v1alpha1", "kind": "Sandbox",
             "metadata": {
                 "name": "s1", "uid": "u1", "labels": { "team": "a" }, "resourceVersion": "7",
-                "annotations": { LAST_APPLIED: "{}", ACTION_ANNOTATION: "stop", "note": "mine" },
+                "annotations": { ACTION_ANNOTATION: "stop", "note": "mine" },
             },
             "spec": { "mode": "agent", "env": [{ "name": "A", "value": "1" }], "storage": { "size": "2Gi" } },
             "status": {
@@ -178,13 +178,22 @@ mod tests {
         );
         for change in [
             (|sandbox: &mut Value| sandbox["metadata"]["resourceVersion"] = json!("8")) as fn(&mut Value),
-            |sandbox| sandbox["metadata"]["annotations"][ACTION_ANNOTATION] = json!(""),
+            |sandbox| sandbox["metadata"]["annotations"][ACTION_ANNOTATION] = json!("resume"),
+            |sandbox| {
+                sandbox["metadata"]["annotations"]["probe.example.com/seen"] = json!("2026-07-23T08:00:00Z")
+            },
             |sandbox| sandbox["status"]["phase"] = json!("Creating"),
             |sandbox| sandbox["status"]["podName"] = json!("other"),
         ] {
-            let mut changed = sandbox(change);
-            changed.metadata.annotations.as_mut().expect("some").retain(|_, value| !value.is_empty());
-            assert_eq!(RecordedSandbox::of(&changed), recorded);
+            assert_eq!(RecordedSandbox::of(&sandbox(change)), recorded);
+        }
+        for change in [
+            (|sandbox: &mut Value| sandbox["metadata"]["labels"]["team"] = json!("b")) as fn(&mut Value),
+            |sandbox| sandbox["metadata"]["annotations"]["note"] = json!("yours"),
+            |sandbox| sandbox["spec"]["env"] = json!([]),
+            |sandbox| sandbox["status"]["agentConfigure"] = json!({}),
+        ] {
+            assert_ne!(RecordedSandbox::of(&sandbox(change)), recorded);
         }
         let stopped = RecordedSandbox::of(&sandbox(|sandbox| sandbox["status"]["phase"] = json!("Stopped")));
         assert_ne!(stopped, recorded);

@@ -70,7 +70,7 @@ pub use readiness::{FAILED_AFTER, Readiness};
 pub use reason::Reason;
 pub use record::{
     COLLECTED_AFTER, Collection, Contents, Digest, LARGEST_RECORD, LONGEST_LINEAGE, Portion, RecordKey,
-    RecordSight, Subject, TemplateSight, collection, is_our_record,
+    RecordSight, Subject, TemplateSight, collection, is_of_one_moment, is_our_record,
 };
 pub use retain::{Rules, retain};
 pub use retention::{Retention, RetentionError, Thinning};

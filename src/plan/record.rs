@@ -1,4 +1,4 @@
-//! Records of Sandboxes: what they are called, how much fits into one, and when one may go.
+//! Records of Sandboxes: what goes into one, what they are called, how much fits, and when one may go.
 //!
 //! A record is named after its contents. Whoever knows the contents knows the name; making the same record again
 //! is told that it exists, and another content is another record.
@@ -20,6 +20,33 @@ pub const LARGEST_RECORD: usize = 64 * 1024;
 pub const COLLECTED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// AgentTier follows no longer line of parents. Source: its template resolver.
 pub const LONGEST_LINEAGE: usize = 10;
+
+/// Annotations of which AgentTier reads one alone, `agenttier.io/action`: an order of one moment, which it takes off
+/// again. Nothing of a Sandbox depends on another one. Source: AgentTier 0.8's controller and router.
+const AGENTTIERS: &str = "agenttier.io/";
+/// kubectl's notes to itself: the copy of what was applied last, and the like.
+const KUBECTLS: &str = "kubectl.kubernetes.io/";
+/// Our own: what somebody asks of us, and where a restored Sandbox is from.
+const OURS: &str = "backup.agenttier.io/";
+
+/// Whether an annotation of a Sandbox speaks of one moment, and is no part of a record: an order to AgentTier, a
+/// controller's note of what it did last or that it is alive, or a moment itself. A Sandbox that comes back later is
+/// not served by it (a deadline of then would end it at once), and there would be a record of each change.
+#[must_use]
+pub fn is_of_one_moment(key: &str, value: &str) -> bool {
+    if key.starts_with(OURS) {
+        return false;
+    }
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let told_last = name.strip_prefix("last").is_some_and(|rest| {
+        rest.starts_with(['-', '_', '.']) || rest.starts_with(|next: char| next.is_ascii_uppercase())
+    });
+    key.starts_with(AGENTTIERS)
+        || key.starts_with(KUBECTLS)
+        || told_last
+        || name.to_ascii_lowercase().contains("heartbeat")
+        || value.trim().parse::<Timestamp>().is_ok()
+}
 
 /// What JSON adds around the parts of a record, and around each template, at the most.
 const FRAME: usize = 64;

@@ -93,9 +93,12 @@ async fn a_sandbox_is_recorded_when_it_changes_and_snapshots_say_what_it_was() {
     assert_eq!(record.spec.sandbox.spec.other["env"], json!([{ "name": "A", "value": "2" }]));
     assert_eq!(record.spec.sandbox.labels["team"], "a");
 
-    // What it was before is what it was before: the record is there already.
-    let change =
-        json!({ "spec": { "env": [{ "name": "A", "value": "1" }] }, "metadata": { "labels": null } });
+    // What it was before is what it was before, whatever some controller has noted on it: the record is there already.
+    let noted = json!({ "example.com/last-seen": "17", "example.com/probed": "2026-07-23T08:00:00Z" });
+    let change = json!({
+        "spec": { "env": [{ "name": "A", "value": "1" }] },
+        "metadata": { "labels": null, "annotations": noted },
+    });
     user.sandboxes().patch("s1", &PatchParams::default(), &Patch::Merge(&change)).await.unwrap();
     let newest = eventually("a snapshot that names the first again", || async {
         let points = stage.points(TEAM).await?.ours().of("s1-workspace");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use agenttier_backup_plan::{
     COLLECTED_AFTER, Collection, Contents, Digest, LARGEST_RECORD, LONGEST_NAME, Portion, RecordKey,
-    RecordSight, TemplateSight, collection, is_our_record,
+    RecordSight, TemplateSight, collection, is_of_one_moment, is_our_record,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -39,6 +39,32 @@ fn names_never_change() {
     assert_eq!(without.name(), "s1-aaae5d200518438a");
     let long = contents(&json!({ "name": "x".repeat(60) }), vec![]);
     assert_eq!(long.name(), "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-42f2d973-6c2d69c8839aff09");
+}
+
+#[test]
+fn what_speaks_of_one_moment_is_no_part_of_a_record() {
+    for (key, value) in [
+        ("agenttier.io/action", "stop"),
+        ("kubectl.kubernetes.io/last-applied-configuration", "{}"),
+        ("kopf.zalando.org/last-handled-configuration", "{}"),
+        ("lastSeen", "1784793600"),
+        ("example.com/node-Heartbeat", "17"),
+        ("reconcile.fluxcd.io/requestedAt", "2026-07-23T08:00:00.123456789+02:00"),
+        ("janitor/expires", "2026-07-23T08:00:00Z"),
+    ] {
+        assert!(is_of_one_moment(key, value), "{key}: {value}");
+    }
+    for (key, value) in [
+        ("note", "mine"),
+        ("lasting", "yes"),
+        ("example.com/cost-centre", "1784793600"),
+        ("meta.helm.sh/release-name", "sandboxes"),
+        ("example.com/agenttier.io", "x"),
+        ("backup.agenttier.io/interval", "1h"),
+        ("backup.agenttier.io/restored-data-of", "2026-07-23T08:00:00Z"),
+    ] {
+        assert!(!is_of_one_moment(key, value), "{key}: {value}");
+    }
 }
 
 #[test]
