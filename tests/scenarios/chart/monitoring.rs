@@ -59,6 +59,24 @@ async fn monitor_and_rules_come_only_when_asked_for() {
     assert_eq!(monitor["namespaceSelector"]["matchNames"], json!([service["metadata"]["namespace"]]));
 }
 
+fn rules(objects: &[Value]) -> &[Value] {
+    let rule = of_kind(objects, "PrometheusRule").unwrap();
+    rule["spec"]["groups"][0]["rules"].as_array().unwrap()
+}
+
+/// Where none is wanted, none that leads is missing.
+#[tokio::test]
+async fn without_replicas_nobody_is_called_for_want_of_a_leader() {
+    let alerts = |objects: &[Value]| -> BTreeSet<String> {
+        rules(objects).iter().map(|rule| rule["alert"].as_str().unwrap().to_owned()).collect()
+    };
+    let usual = alerts(&rendered(&["metrics.rules.enabled=true"]).await);
+    let scaled_down = alerts(&rendered(&["metrics.rules.enabled=true,replicas=0"]).await);
+    let missing: Vec<&String> = usual.difference(&scaled_down).collect();
+    assert_eq!(missing, ["AgentTierBackupNoLeader"]);
+    assert!(scaled_down.is_subset(&usual));
+}
+
 /// An alert on a metric that does not exist never fires.
 #[tokio::test]
 async fn alerts_ask_for_what_there_is_and_are_documented() {
@@ -70,9 +88,8 @@ async fn alerts_ask_for_what_there_is_and_are_documented() {
     };
     let metrics = first_cells("agenttier_backup_");
     let service = of_kind(&objects, "Service").unwrap();
-    let rules = &of_kind(&objects, "PrometheusRule").unwrap()["spec"]["groups"][0]["rules"];
     let mut alerts = BTreeSet::new();
-    for rule in rules.as_array().unwrap() {
+    for rule in rules(&objects) {
         let expr = rule["expr"].as_str().unwrap();
         let words = expr.split(|c: char| !c.is_alphanumeric() && c != '_');
         let asked: Vec<&str> = words.filter(|word| word.starts_with("agenttier_backup_")).collect();
