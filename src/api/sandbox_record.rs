@@ -180,7 +180,7 @@ mod tests {
             (|sandbox: &mut Value| sandbox["metadata"]["resourceVersion"] = json!("8")) as fn(&mut Value),
             |sandbox| sandbox["metadata"]["annotations"][ACTION_ANNOTATION] = json!("resume"),
             |sandbox| {
-                sandbox["metadata"]["annotations"]["probe.example.com/seen"] = json!("2026-07-23T08:00:00Z")
+                sandbox["metadata"]["annotations"]["probe.example.com/seen"] = json!("2026-07-23T08:00:00Z");
             },
             |sandbox| sandbox["status"]["phase"] = json!("Creating"),
             |sandbox| sandbox["status"]["podName"] = json!("other"),
