@@ -31,7 +31,7 @@ pub(super) async fn mark(
 /// UID and resourceVersion make it fail with a conflict where the object is another one by now, or has changed.
 fn patch(now: Timestamp, order: &Mark) -> Value {
     let mut metadata = json!({ "uid": order.uid, "resourceVersion": order.version });
-    let (place, change) = match order.note {
+    let (place, change) = match &order.note {
         // Whole seconds are enough, and easier to read.
         Note::SandboxGone(_) => {
             let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
@@ -39,6 +39,13 @@ fn patch(now: Timestamp, order: &Mark) -> Value {
         }
         Note::HideFromAgentTier => ("labels", json!({ marks::SNAPSHOT_KIND: null })),
         Note::NoLongerAtRest => ("annotations", json!({ marks::AT_REST_SINCE: null })),
+        Note::RetentionChanged { before, retention } => {
+            let changes = before.amended(now, *retention).map(|changes| changes.to_string());
+            (
+                "annotations",
+                json!({ marks::RETENTION_CHANGES: changes.unwrap_or_else(|| before.to_string()) }),
+            )
+        }
     };
     metadata[place] = change;
     json!({ "metadata": metadata })

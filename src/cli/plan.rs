@@ -178,6 +178,7 @@ fn why(now: Timestamp, verdict: &Verdict, action: &Action, mass: &BTreeMap<Strin
             Note::SandboxGone(_) => "its sandbox is gone".to_owned(),
             Note::HideFromAgentTier => "AgentTier's sweep would delete it".to_owned(),
             Note::NoLongerAtRest => "no longer at rest".to_owned(),
+            Note::RetentionChanged { .. } => "another retention is in force by now".to_owned(),
         },
         Action::Prune(prune) => {
             let fate = verdict.points.iter().find(|point| point.name == prune.name).map(|point| &point.fate);

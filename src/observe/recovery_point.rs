@@ -39,6 +39,9 @@ pub fn recovery_point(snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
         after_switch: snapshot.annotations().contains_key(marks::AFTER_SWITCH),
         gone_since: moment(marks::GONE_SINCE),
         retention: annotation(marks::RETENTION).and_then(|retention| retention.parse().ok()),
+        amendments: annotation(marks::RETENTION_CHANGES)
+            .and_then(|changes| changes.parse().ok())
+            .unwrap_or_default(),
         class_retains: false,
         looks_like_agenttiers: snapshot.labels().get(marks::SNAPSHOT_KIND).map(String::as_str)
             == Some(marks::SCHEDULED_BACKUP),

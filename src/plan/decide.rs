@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use crate::closing::close;
 use crate::course::{Course, Tailored};
 use crate::gone::{gone_since, kept_for, leave, promised_until, to_mark};
-use crate::history::{ages_change_at, history_changes_at, last_witness, lately_in_force, still_promised};
+use crate::history::{
+    ages_change_at, history_changes_at, last_witness, last_word, lately_in_force, still_promised,
+};
 use crate::obstacle::{agenttier_covers_until, obstacle};
 use crate::protection::{overdue_at, protection, unprotected};
 use crate::retain::counted;
@@ -131,11 +133,17 @@ impl Judgement<'_> {
                     .map(|take| Action::TakeSnapshot(self.of_known_rest(take))),
             );
         }
+        let amended_at = self.amended_at(policy, unchanged).filter(|_| !holds_pruning);
+        if amended_at.is_some_and(|at| at <= now) && !wants.iter().any(|want| want.kind() == ActionKind::Mark)
+        {
+            wants.extend(self.amend(policy));
+        }
         let stands_back = in_the_way.as_ref().map(|notice| notice.reason);
         let setbacks = setbacks(volume, self.around);
         let mut wake = expiries(&fates);
         wake.extend(ages_change);
         wake.extend(turn.not_before);
+        wake.extend(amended_at);
         wake.extend(agenttier_covers_until(policy, volume, sight));
         wake.push(overdue_at(policy, volume, sight, stands_back));
         if !unchanged {
@@ -265,6 +273,24 @@ impl Judgement<'_> {
             version: point.version.clone(),
             note,
         })
+    }
+
+    /// From when on it is noted on the newest point that another retention is in force, where one is. Until the next point
+    /// can be expected, which carries it, there is no need to.
+    fn amended_at(&self, policy: &Policy, unchanged: bool) -> Option<Timestamp> {
+        let (since, retention) = last_word(&self.volume.uid, &self.volume.points)?;
+        let expected = || since.checked_add(policy.objective()).unwrap_or(Timestamp::MAX);
+        (retention != policy.retention).then(|| if unchanged { self.now } else { expected() })
+    }
+
+    /// Without a note a shortened retention would never have its effect where nothing new is taken: of a Sandbox at rest,
+    /// or because a quota is full of what might go.
+    fn amend(&self, policy: &Policy) -> Option<Action> {
+        let Volume { uid, points, .. } = self.volume;
+        let newest = counted(uid, points, self.readiness).first().map(|&i| &points[i])?;
+        let (before, retention) = (newest.amendments.clone(), policy.retention);
+        before.amended(self.now, retention)?;
+        Some(self.mark(newest, Note::RetentionChanged { before, retention }))
     }
 
     /// AgentTier's sweep goes by age and label alone: what stays gives up the label, whatever keeps it, and also where no

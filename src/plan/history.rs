@@ -2,7 +2,7 @@
 //!
 //! Every recovery point carries the retention that was in force when it was taken. Together they are a record of how
 //! long copies of this volume were promised to be kept, whoever changed that: an edited policy, another policy, an
-//! annotation of the Sandbox.
+//! annotation of the Sandbox. Where no new point is taken, a change is noted on the newest one.
 
 use std::collections::BTreeSet;
 
@@ -22,11 +22,9 @@ pub(crate) fn lately_in_force(
     volume: &VolumeUid,
     points: &[RecoveryPoint],
 ) -> BTreeSet<Retention> {
-    let last_before = witnesses(volume, points)
-        .filter(|(created, ..)| !is_recent(now, *created))
-        .max_by_key(|(created, name, _)| (*created, *name));
-    let since = witnesses(volume, points).filter(|(created, ..)| is_recent(now, *created));
-    last_before.into_iter().chain(since).map(|(.., retention)| retention).collect()
+    let last_before = last(witnesses(volume, points).filter(|witness| !is_recent(now, witness.at)));
+    let since = witnesses(volume, points).filter(|witness| is_recent(now, witness.at));
+    last_before.into_iter().chain(since).map(|witness| witness.retention).collect()
 }
 
 /// The last one before [`SHORTENING_DELAY`], by its place among the points, where it is to go and an older one carries
@@ -38,12 +36,15 @@ pub(crate) fn last_witness(
     points: &[RecoveryPoint],
     fates: &[Fate],
 ) -> Option<usize> {
-    let tells = |i: &usize| points[*i].is_ours_of(volume) && points[*i].retention.is_some();
-    let mut before: Vec<usize> =
-        (0..points.len()).filter(tells).filter(|i| !is_recent(now, points[*i].created)).collect();
-    before.sort_by_key(|i| (points[*i].created, &points[*i].name));
-    let last = before.pop().filter(|i| matches!(fates[*i], Fate::Prune { .. }))?;
-    before.iter().any(|i| points[*i].retention != points[last].retention).then_some(last)
+    let before = || witnesses(volume, points).filter(|witness| !is_recent(now, witness.at));
+    let last = last(before()).filter(|last| matches!(fates[last.point], Fate::Prune { .. }))?;
+    let differs = |witness: Witness<'_>| witness.retention != last.retention;
+    before().filter(|witness| witness.point != last.point).any(differs).then_some(last.point)
+}
+
+/// The last word on what is in force, and since when, if points tell.
+pub(crate) fn last_word(volume: &VolumeUid, points: &[RecoveryPoint]) -> Option<(Timestamp, Retention)> {
+    last(witnesses(volume, points)).map(|witness| (witness.at, witness.retention))
 }
 
 /// The Ready points that the retention they carry would keep: those were promised to be here still.
@@ -90,18 +91,35 @@ pub(crate) fn history_changes_at(
     volume: &VolumeUid,
     points: &[RecoveryPoint],
 ) -> Option<Timestamp> {
-    let recent = witnesses(volume, points).filter(|(created, ..)| is_recent(now, *created));
-    recent.filter_map(|(created, ..)| created.checked_add(SHORTENING_DELAY).ok()).min()
+    let recent = witnesses(volume, points).filter(|witness| is_recent(now, witness.at));
+    recent.filter_map(|witness| witness.at.checked_add(SHORTENING_DELAY).ok()).min()
 }
 
-fn is_recent(now: Timestamp, created: Timestamp) -> bool {
-    now.duration_since(created) < SHORTENING_DELAY
+fn is_recent(now: Timestamp, at: Timestamp) -> bool {
+    now.duration_since(at) < SHORTENING_DELAY
 }
 
-fn witnesses<'p>(
-    volume: &'p VolumeUid,
-    points: &'p [RecoveryPoint],
-) -> impl Iterator<Item = (Timestamp, &'p str, Retention)> {
-    let ours = points.iter().filter(|point| point.is_ours_of(volume));
-    ours.filter_map(|point| Some((point.created, point.name.as_str(), point.retention?)))
+/// That a retention was in force at that time.
+struct Witness<'p> {
+    at: Timestamp,
+    retention: Retention,
+    /// Its place among the points.
+    point: usize,
+    name: &'p str,
+}
+
+/// Of each point the one that it was taken under first.
+fn witnesses<'p>(volume: &VolumeUid, points: &'p [RecoveryPoint]) -> impl Iterator<Item = Witness<'p>> {
+    let ours = points.iter().enumerate().filter(|(_, point)| point.is_ours_of(volume));
+    ours.flat_map(|(i, point)| {
+        let taken_under = point.retention.map(|retention| (point.created, retention));
+        let amended = point.amendments.iter().map(|amendment| (amendment.since, amendment.retention));
+        let told = taken_under.into_iter().chain(amended);
+        told.map(move |(at, retention)| Witness { at, retention, point: i, name: &point.name })
+    })
+}
+
+/// The name settles a tie, and of one point what was noted last.
+fn last<'p>(witnesses: impl Iterator<Item = Witness<'p>>) -> Option<Witness<'p>> {
+    witnesses.max_by_key(|witness| (witness.at, witness.name))
 }

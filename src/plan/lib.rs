@@ -13,6 +13,7 @@
 //! - [`restore::next_step`] says what a restore has to do next, from what exists.
 
 mod admission;
+mod amendment;
 mod capacity;
 mod class;
 mod closing;
@@ -52,6 +53,7 @@ mod volume;
 pub mod workspace;
 
 pub use admission::{Admission, Limits, Waiting, admit, in_order};
+pub use amendment::{Amendment, Amendments, AmendmentsError};
 pub use capacity::{Capacity, steady_points};
 pub use class::SnapshotClass;
 pub use decide::decide;

@@ -304,6 +304,13 @@ pub enum Note {
     HideFromAgentTier,
     /// It was taken at rest, and the volume may have been written to since.
     NoLongerAtRest,
+    /// From now on another retention is in force, and no newer point will tell.
+    RetentionChanged {
+        /// What the point says of earlier changes.
+        before: crate::Amendments,
+        /// The retention in force.
+        retention: Retention,
+    },
 }
 
 /// The recovery point that makes a delete safe.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{FAILED_AFTER, Overrides, Ownership, Retention};
+use crate::{Amendments, FAILED_AFTER, Overrides, Ownership, Retention};
 
 /// UID of a PersistentVolumeClaim. A re-created sandbox has another one: it is another volume.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -155,6 +155,8 @@ pub struct RecoveryPoint {
     pub gone_since: Option<Timestamp>,
     /// The retention that was in force when it was taken, where it says so.
     pub retention: Option<Retention>,
+    /// Those that came into force while no newer one was taken, where it says so.
+    pub amendments: Amendments,
     /// Its class keeps the storage's snapshot when the object is deleted.
     pub class_retains: bool,
     /// It carries the label by which AgentTier's sweep would take it for one of its own.

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use agenttier_backup_plan::{
-    Action, ActionKind, Admission, Foreign, Governance, HeldBack, Limits, Ownership, Pacer, Policy, Prune,
-    Readiness, Reason, RecoveryPoint, Setback, Slots, TakeSnapshot, Verdict, Volume, VolumeUid, admit,
-    snapshot_name,
+    Action, ActionKind, Admission, Foreign, Governance, HeldBack, Limits, Mark, Note, Ownership, Pacer,
+    Policy, Prune, Readiness, Reason, RecoveryPoint, Setback, Slots, TakeSnapshot, Verdict, Volume,
+    VolumeUid, admit, snapshot_name,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -231,8 +231,16 @@ impl Cluster {
         match action {
             Action::TakeSnapshot(take) => self.take(index, take),
             Action::Prune(prune) => self.delete(index, prune),
-            Action::Mark(mark) => panic!("nobody is gone, no loop of AgentTier's runs: {mark:?}"),
+            Action::Mark(mark) => self.note(index, mark),
         }
+    }
+
+    /// Nobody is gone and none is at rest, no loop of AgentTier's runs: only that the policy was edited has to be noted.
+    fn note(&mut self, index: usize, mark: &Mark) {
+        let Note::RetentionChanged { before, retention } = &mark.note else { panic!("{mark:?}") };
+        let points = &mut self.volumes[index].points;
+        let point = points.iter_mut().find(|point| point.uid == mark.uid).expect("it is there");
+        point.amendments = before.amended(self.now, *retention).expect("few");
     }
 
     fn take(&mut self, index: usize, take: &TakeSnapshot) {

@@ -179,10 +179,13 @@ proptest! {
                     Action::Prune(prune) => points.retain(|point| point.name != prune.name),
                     Action::Mark(mark) => {
                         let point = points.iter_mut().find(|point| point.name == mark.name).unwrap();
-                        match mark.note {
+                        match mark.note.clone() {
                             Note::SandboxGone(_) => point.gone_since = Some(now),
                             Note::HideFromAgentTier => point.looks_like_agenttiers = false,
                             Note::NoLongerAtRest => point.at_rest_since = None,
+                            Note::RetentionChanged { before, retention } => {
+ point.amendments = before.amended(now, retention).unwrap();
+}
                         }
                     }
                     Action::TakeSnapshot(take) => prop_assert!(false, "of a claim that is gone: {take:?}"),

@@ -6,6 +6,7 @@
 mod admission;
 mod agenttier;
 mod agenttiers_loop;
+mod amended;
 mod classes;
 mod closing;
 mod cluster;

@@ -146,7 +146,10 @@ fn left_over(uid: &str) -> Volume {
 fn many_sandboxes_gone_at_once_wait_for_a_word() {
     let marks = |gone: usize, alive: usize, policy: &Policy| {
         let gone = (0..gone).map(|n| left_over(&format!("g{n}")));
-        let alive = (0..alive).map(|n| laden(&format!("a{n}"), 0, hours(72)));
+        let alive = (0..alive).map(|n| {
+            let volume = volume(&format!("a{n}"));
+            with(volume.clone(), [ready(&volume, &format!("a{n}-new"), NOW - hours(25))])
+        });
         let volumes: Vec<_> = gone.chain(alive).collect();
         let verdicts = verdicts(policy, &volumes);
         let admission = admitted(&verdicts, &[]);

@@ -2,8 +2,8 @@
 //! order and slots of its own. Both must say the same of every world.
 
 use agenttier_backup_plan::{
-    AgentTierLoop, ClaimPhase, Governance, Ownership, Policy, Pressure, Protection, RecoveryPoint, Retention,
-    Verdict, Volume,
+    Action, AgentTierLoop, ClaimPhase, Governance, Note, Ownership, Policy, Pressure, Protection,
+    RecoveryPoint, Retention, Verdict, Volume,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -19,6 +19,8 @@ const DAY: i64 = 86_400;
 struct Word {
     goes: Vec<String>,
     due: bool,
+    /// That another retention is in force is noted.
+    amends: bool,
     state: &'static str,
 }
 
@@ -34,7 +36,10 @@ impl Word {
             Protection::Retired { .. } => "retired",
             Protection::Unknown { .. } => "unknown",
         };
-        Self { goes, due: wanted_snapshot(verdict).is_some(), state }
+        let amends = verdict.wants.iter().any(
+            |want| matches!(want, Action::Mark(mark) if matches!(mark.note, Note::RetentionChanged { .. })),
+        );
+        Self { goes, due: wanted_snapshot(verdict).is_some(), amends, state }
     }
 }
 
@@ -137,18 +142,22 @@ impl Reference<'_> {
         })
     }
 
-    fn witnesses(&self, recent: bool) -> Vec<&RecoveryPoint> {
-        let tells = |point: &&RecoveryPoint| {
-            point.retention.is_some() && (self.age(point.created) < hours(24)) == recent
-        };
-        let mut found: Vec<_> = self.ours().into_iter().filter(tells).collect();
-        found.sort_by_key(|point| (point.created, point.name.clone()));
-        found
+    /// Who said when which retention was in force, in order of time.
+    fn witnesses(&self, recent: bool) -> Vec<(&RecoveryPoint, Retention)> {
+        let mut all = vec![];
+        for point in self.ours() {
+            let amended = point.amendments.iter().map(|amendment| (amendment.since, amendment.retention));
+            let told = point.retention.map(|retention| (point.created, retention)).into_iter().chain(amended);
+            all.extend(told.map(|(at, retention)| (at, point, retention)));
+        }
+        all.retain(|(at, ..)| (self.age(*at) < hours(24)) == recent);
+        all.sort_by_key(|(at, point, _)| (*at, point.name.clone()));
+        all.into_iter().map(|(_, point, retention)| (point, retention)).collect()
     }
 
     fn promises(&self) -> Vec<Retention> {
         let recent = self.witnesses(true);
-        recent.into_iter().chain(self.witnesses(false).pop()).filter_map(|point| point.retention).collect()
+        recent.into_iter().chain(self.witnesses(false).pop()).map(|(_, retention)| retention).collect()
     }
 
     fn is_held(point: &RecoveryPoint) -> bool {
@@ -183,9 +192,23 @@ impl Reference<'_> {
     /// The last word on what was in force stays while an older one would say something else.
     fn is_last_word(&self, point: &RecoveryPoint) -> bool {
         let mut before = self.witnesses(false);
-        let last = before.pop();
-        last.is_some_and(|last| last.uid == point.uid)
-            && before.iter().any(|older| older.retention != point.retention)
+        let Some((last, word)) = before.pop() else { return false };
+        last.uid == point.uid
+            && before.iter().any(|(older, retention)| older.uid != point.uid && *retention != word)
+    }
+
+    /// The retention to note on the newest good point, where no new one is about to carry it.
+    fn amends(&self) -> bool {
+        let mut all: Vec<(Timestamp, String, Retention)> = vec![];
+        for point in self.ours() {
+            all.extend(point.retention.map(|retention| (point.created, point.name.clone(), retention)));
+            let amended = point.amendments.iter();
+            all.extend(amended.map(|amended| (amended.since, point.name.clone(), amended.retention)));
+        }
+        all.sort_by_key(|(at, name, _)| (*at, name.clone()));
+        let Some((at, _, word)) = all.pop() else { return false };
+        let waited = self.age(at) >= self.objective();
+        !self.ready().is_empty() && word != self.policy.retention && (waited || self.is_unchanged())
     }
 
     fn slot_start(&self) -> Timestamp {
@@ -243,6 +266,16 @@ impl Reference<'_> {
             && last.at_rest_since == sandbox.last_activity
     }
 
+    /// The newest good point says that it was taken at rest, and that is to be noted first as being over.
+    fn is_disturbed(&self) -> bool {
+        let Volume { attached, sandbox, .. } = self.volume();
+        let (Some(sandbox), Some(last)) = (sandbox, Self::latest(&self.ready())) else { return false };
+        let since = last.at_rest_since.filter(|since| *since < last.created);
+        since.is_some_and(|since| {
+            *attached || sandbox.phase != "Stopped" || sandbox.last_activity != Some(since)
+        })
+    }
+
     fn objective(&self) -> SignedDuration {
         self.policy.interval.duration() + self.policy.ready_timeout
     }
@@ -276,7 +309,8 @@ impl Reference<'_> {
             _ => "overdue",
         };
         let due = self.is_turn() && !self.is_unchanged() && self.has_class() && !self.is_left_to_agenttier();
-        Word { goes: names(self.volume().points.iter().filter(going)), due, state }
+        let amends = !holds_pruning && !self.is_disturbed() && self.amends();
+        Word { goes: names(self.volume().points.iter().filter(going)), due, amends, state }
     }
 
     fn gone(&self) -> Word {
@@ -296,12 +330,17 @@ impl Reference<'_> {
         let leaving = self.ours().iter().any(|point| point.terminating);
         let others = free.iter().any(|point| Some(&point.uid) != last.as_ref()) || leaving;
         let goes = free.iter().filter(|point| Some(&point.uid) != last.as_ref() || !others).copied();
-        Word { goes: names(goes), due: false, state: "retired" }
+        Word { goes: names(goes), due: false, amends: false, state: "retired" }
     }
 
     fn closing(&self) -> Word {
         let hopeless = |point: &&RecoveryPoint| !Self::is_held(point) && self.failed(point);
-        Word { goes: names(self.alive().into_iter().filter(hopeless)), due: false, state: "unprotected" }
+        Word {
+            goes: names(self.alive().into_iter().filter(hopeless)),
+            due: false,
+            amends: false,
+            state: "unprotected",
+        }
     }
 }
 
@@ -340,7 +379,7 @@ fn asked(world: &World, mut policy: Policy) -> Option<Policy> {
 }
 
 fn word(now: Timestamp, world: &World) -> Word {
-    let nothing = |state| Word { goes: vec![], due: false, state };
+    let nothing = |state| Word { goes: vec![], due: false, amends: false, state };
     let volume = &world.volume;
     let switched = volume.switched_to.is_some();
     let gone = volume.phase == ClaimPhase::Gone;

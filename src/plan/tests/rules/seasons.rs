@@ -21,6 +21,7 @@ struct Counts {
     pruned_of_gone: u32,
     swept: u32,
     hidden: u32,
+    amended: u32,
     rested: u32,
     saved_after_switch: u32,
     suspended: u32,
@@ -138,12 +139,16 @@ impl Seasons {
                 Action::Mark(mark) => {
                     let point = self.volumes[index].points.iter_mut().find(|point| point.uid == mark.uid);
                     let point = point.unwrap();
-                    match mark.note {
+                    match mark.note.clone() {
                         Note::HideFromAgentTier => {
                             point.looks_like_agenttiers = false;
                             self.counts.hidden += 1;
                         }
                         Note::NoLongerAtRest => point.at_rest_since = None,
+                        Note::RetentionChanged { before, retention } => {
+                            point.amendments = before.amended(self.now, retention).unwrap();
+                            self.counts.amended += 1;
+                        }
                         Note::SandboxGone(_) => {
                             assert!(self.deleted[index].is_some() && !self.suspended, "{mark:?}");
                             point.gone_since = Some(self.now);
@@ -245,6 +250,7 @@ fn two_months_break_no_promise(seed: u64) {
         && counts.pruned_of_gone >= 5
         && counts.swept >= 20
         && counts.hidden >= 10
+        && counts.amended >= 5
         && counts.rested >= 50
         && counts.saved_after_switch >= 5
         && counts.suspended >= 100;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use agenttier_backup_plan::{
-    Action, ActionKind, AgentTierLoop, Bounds, ClaimPhase, Fate, Governance, HeldBack, Interval, Keeper,
-    Overrides, Ownership, Policy, Prune, Reason, RecoveryPoint, Retention, Safety, SandboxRef, Setback,
-    Slots, Surroundings, TakeSnapshot, Verdict, Volume, VolumeUid,
+    Action, ActionKind, AgentTierLoop, Amendments, Bounds, ClaimPhase, Fate, Governance, HeldBack, Interval,
+    Keeper, Overrides, Ownership, Policy, Prune, Reason, RecoveryPoint, Retention, Safety, SandboxRef,
+    Setback, Slots, Surroundings, TakeSnapshot, Verdict, Volume, VolumeUid,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -99,6 +99,7 @@ pub(crate) fn ready(volume: &Volume, name: &str, created: Timestamp) -> Recovery
         after_switch: false,
         gone_since: None,
         retention: None,
+        amendments: Amendments::default(),
         class_retains: false,
         looks_like_agenttiers: true,
         slot: None,

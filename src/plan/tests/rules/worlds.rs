@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use agenttier_backup_plan::{
-    AgentTierLoop, Bounds, ClaimPhase, Foreign, Governance, HeldBack, Overrides, Ownership, Policy, Pressure,
-    Reason, RecoveryPoint, Retention, SandboxRef, SnapshotClass, Surroundings, Thinning, Verdict, Volume,
-    VolumeUid,
+    AgentTierLoop, Amendment, Amendments, Bounds, ClaimPhase, Foreign, Governance, HeldBack, Overrides,
+    Ownership, Policy, Pressure, Reason, RecoveryPoint, Retention, SandboxRef, SnapshotClass, Surroundings,
+    Thinning, Verdict, Volume, VolumeUid,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -64,6 +64,17 @@ pub(crate) fn retentions() -> impl Strategy<Value = Retention> {
 fn carried() -> impl Strategy<Value = Option<Retention>> {
     let few = (1_i64..4).prop_map(|n| Retention::for_at_least(hours(24 * 5 * n)));
     prop_oneof![2 => Just(None), 4 => few.prop_map(Some), 2 => retentions().prop_map(Some)]
+}
+
+/// Of the same few.
+fn amendments() -> impl Strategy<Value = Amendments> {
+    let one = (0_i64..400, 1_i64..4)
+        .prop_map(|(hours_ago, n)| (NOW - hours(hours_ago), Retention::for_at_least(hours(24 * 5 * n))));
+    let some = prop::collection::vec(one, 0..3).prop_map(|mut some| {
+        some.sort();
+        some.into_iter().map(|(since, retention)| Amendment { since, retention }).collect()
+    });
+    prop_oneof![6 => Just(Amendments::default()), 1 => some]
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -128,7 +139,7 @@ fn ownerships() -> impl Strategy<Value = Ownership> {
 }
 
 fn points() -> impl Strategy<Value = RecoveryPoint> {
-    let made = (ages(), ownerships(), carried());
+    let made = (ages(), ownerships(), carried(), amendments());
     let storage = (
         prop::option::weighted(0.6, -5000_i64..90_000),
         prop::bool::weighted(0.8),
@@ -143,7 +154,7 @@ fn points() -> impl Strategy<Value = RecoveryPoint> {
     );
     (made, storage, marks, [rarely(), rarely(), rarely(), rarely()]).prop_map(
         |(
-            (age, ownership, retention),
+            (age, ownership, retention, amendments),
             (cut, ready, error),
             (rest, gone, after_switch, shown, slot),
             flags,
@@ -153,6 +164,7 @@ fn points() -> impl Strategy<Value = RecoveryPoint> {
             RecoveryPoint {
                 ownership,
                 retention,
+                amendments,
                 slot: slot.map(|offset| created + seconds(offset)),
                 cut: cut.map(|offset| created + seconds(offset)),
                 ready,
