@@ -52,7 +52,7 @@ pub struct BackupPolicySpec {
     #[serde(default)]
     pub overrides: OverrideBounds,
     /// So many snapshots of ours, of all policies together, the cluster may hold; the least number of all policies
-    /// counts. From 90 % on older ones are thinned out to one a day, from 100 % on intervals are doubled. The CSI
+    /// in force counts. From 90 % on older ones are thinned out to one a day, from 100 % on intervals are doubled. The CSI
     /// snapshot controller slows down past 15000.
     #[serde(default = "fifteen_thousand")]
     #[schemars(range(min = 1, max = 1_000_000))]

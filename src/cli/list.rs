@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::output::{Output, age, table};
 use super::{Cluster, Scope};
 use crate::csi::VolumeSnapshot;
-use crate::observe::Survey;
+use crate::observe::{Regime, Survey};
 
 /// So many names of sandboxes are told where one does not exist.
 const NAMES: usize = 20;
@@ -64,7 +64,7 @@ impl List {
             eprintln!("note: {caveat}");
         }
         let now = Timestamp::now();
-        let verdicts = survey.judge(now);
+        let verdicts = survey.judge(now, &Regime::of(&survey.observed));
         if let Some(sandbox) = &self.sandbox {
             check_known(sandbox, self.scope.namespace.as_deref(), &survey, &verdicts)?;
         }

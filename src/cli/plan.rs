@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::moment::Moment;
 use super::output::{Output, age, table};
 use super::{Cluster, Scope};
-use crate::observe::{Meaning, Place, Survey, max_snapshots, meanings};
+use crate::observe::{Meaning, Place, Regime, Survey, meanings};
 
 /// Shows what the controller is going to do: which snapshots it wants to take and prune, in which
 /// order, which recovery points are kept and why, which volumes are not protected, and what somebody
@@ -70,7 +70,7 @@ struct Report {
     volumes: Vec<Verdict>,
     /// What all of this comes to.
     capacity: Capacity,
-    /// So many snapshots may be held; none where there is no policy.
+    /// So many snapshots may be held; none where no policy is in force.
     max_snapshots: Option<u32>,
     /// What each policy means, in the order in which they win.
     policies: Vec<Meaning>,
@@ -90,7 +90,8 @@ impl Plan {
         for note in survey.caveats().iter().chain(&notes) {
             eprintln!("note: {note}");
         }
-        let volumes = survey.judge(now);
+        let regime = Regime::of(&survey.observed);
+        let volumes = survey.judge(now, &regime);
         let mass = match self.scope.namespace {
             None => mass_deletions(now, &volumes),
             // Of a part nobody can tell how much it is of the whole.
@@ -101,11 +102,11 @@ impl Plan {
         let actions = wanted.into_iter().map(|(_, action)| action.clone()).collect();
         let policies = meanings(&survey.observed);
         let policy_notices = match self.scope.namespace {
-            None => notices::computed(&survey.observed, &mass),
+            None => notices::computed(&survey.observed, regime.limit, &mass),
             Some(_) => notices::reported(&survey.observed),
         };
         let capacity = Capacity::of(&volumes);
-        let max_snapshots = max_snapshots(&survey.observed);
+        let max_snapshots = regime.limit.map(|limit| limit.allowed);
         let Survey { hidden, unreadable, .. } = survey;
         let report = Report {
             now,

@@ -20,8 +20,8 @@ use crate::act::{Done, Executor, Failure, Outcome, prove_switched};
 use crate::agenttier::Sandbox;
 use crate::client::Connection;
 use crate::leader::Leadership;
-use crate::observe::{Caches, Observed, Unconfirmed, judge};
-use crate::publish::{Announcer, Figures, Metrics, Occasion, Pace, Repetition, StatusWriter};
+use crate::observe::{Caches, Observed, Regime, Unconfirmed, judge};
+use crate::publish::{Announcer, Figures, Metrics, Occasion, Pace, Repetition, StatusWriter, Told};
 use crate::server_clock::ServerClock;
 
 /// The time may go on by so much more or less than it should before what was noted by it is of no use.
@@ -139,7 +139,8 @@ impl Passes {
         let mut observed = caches.observed();
         observed.doubt(stale.iter().map(|(kind, _)| *kind));
         self.noted.unconfirmed.lay_over(now, &mut observed.snapshots);
-        let mut verdicts = judge(now, &observed, self.noted.backoff.held());
+        let regime = Regime::of(&observed);
+        let mut verdicts = judge(now, &observed, &regime, self.noted.backoff.held());
         self.noted.backoff.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());
         self.noted.announced.forget(now);
         self.noted.unproved.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());
@@ -179,15 +180,21 @@ impl Passes {
         }
         if news {
             // What has just failed is to be told at once: a status is written but once a minute.
-            verdicts = judge(now, &observed, self.noted.backoff.held());
+            verdicts = judge(now, &observed, &regime, self.noted.backoff.held());
         }
         if stop.is_cancelled() {
             return None;
         }
         admission.name_waits(&mut verdicts);
-        let pace = Pace { limits: self.limits, per_minute: admission.per_minute };
         let figures = Figures::of(&verdicts, &admission, &suspended);
-        let status_due = self.statuses.write(now, &observed, &verdicts, &pace, self.notice.told()).await;
+        let told = Told {
+            now,
+            verdicts: &verdicts,
+            pace: Pace { limits: self.limits, per_minute: admission.per_minute },
+            suspended: self.notice.told(),
+            mass: &admission.mass,
+        };
+        let status_due = self.statuses.write(&observed, &regime, &told).await;
 
         self.metrics.passed(self.now(), begun.elapsed(), figures);
 

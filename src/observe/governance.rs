@@ -157,28 +157,36 @@ pub fn reach<'a>(
     reach
 }
 
-/// The other policies that select one of this one's namespaces with the same priority.
+/// Policies by name, with the others that select one of their namespaces with the same priority; those without any
+/// are left out.
+pub type Ties = BTreeMap<String, BTreeSet<String>>;
+
+/// Which policies tie.
 #[must_use]
 pub fn ties<'a>(
-    policy: &BackupPolicy,
     policies: impl IntoIterator<Item = &'a BackupPolicy>,
     namespaces: impl IntoIterator<Item = &'a Namespace>,
-) -> BTreeSet<String> {
-    let rivals: Vec<(&BackupPolicy, Selector)> = policies
+) -> Ties {
+    let policies: Vec<(i32, String, Selector)> = policies
         .into_iter()
-        .filter(|other| other.spec.priority == policy.spec.priority && other.name_any() != policy.name_any())
-        .filter_map(|other| Some((other, selector(other).ok()?)))
+        .filter_map(|policy| Some((policy.spec.priority, policy.name_any(), selector(policy).ok()?)))
         .collect();
-    let mut tied = BTreeSet::new();
-    let Ok(own) = selector(policy) else { return tied };
-    if rivals.is_empty() {
-        return tied;
+    let mut ties = Ties::new();
+    for namespace in namespaces {
+        let mut here: BTreeMap<i32, Vec<&String>> = BTreeMap::new();
+        for (priority, name, _) in
+            policies.iter().filter(|(.., selector)| selector.matches(namespace.labels()))
+        {
+            here.entry(*priority).or_default().push(name);
+        }
+        for tied in here.values().filter(|tied| tied.len() > 1) {
+            for name in tied {
+                let others = tied.iter().filter(|other| *other != name).map(|other| (*other).clone());
+                ties.entry((*name).clone()).or_default().extend(others);
+            }
+        }
     }
-    for namespace in namespaces.into_iter().filter(|namespace| own.matches(namespace.labels())) {
-        let here = rivals.iter().filter(|(_, selector)| selector.matches(namespace.labels()));
-        tied.extend(here.map(|(other, _)| other.name_any()));
-    }
-    tied
+    ties
 }
 
 fn selector(policy: &BackupPolicy) -> Result<Selector, Invalid> {
@@ -230,6 +238,29 @@ mod tests {
         assert_eq!(reach(0), Reach { selected: 2, followed: 1, outranked_by: ["gold-a".to_owned()].into() });
         assert_eq!(reach(1), Reach { selected: 1, followed: 0, outranked_by: ["gold-a".to_owned()].into() });
         assert_eq!(reach(2), Reach { selected: 1, followed: 1, outranked_by: BTreeSet::new() });
+    }
+
+    #[test]
+    fn those_tie_that_select_a_namespace_with_the_same_priority() {
+        let policies = [
+            policy("default", 0, |_| {}),
+            policy("gold", 10, selecting("tier", "gold")),
+            policy("rich", 10, selecting("money", "much")),
+            policy("red", 10, selecting("colour", "red")),
+            policy("other", 0, selecting("tier", "gold")),
+        ];
+        let both = namespace("both", &[("tier", "gold"), ("money", "much")]);
+        let red = namespace("red", &[("colour", "red")]);
+        let tied = |namespaces: &[Namespace]| {
+            let ties = ties(&policies, namespaces).into_iter();
+            ties.map(|(name, others)| format!("{name}: {}", Vec::from_iter(others).join(" ")))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            tied(&[both, red.clone()]),
+            ["default: other", "gold: rich", "other: default", "rich: gold"]
+        );
+        assert_eq!(tied(&[red]), [""; 0]);
     }
 
     #[test]

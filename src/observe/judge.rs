@@ -2,29 +2,23 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use agenttier_backup_plan::{
-    Governance, HeldBack, Ownership, Pressure, Surroundings, Verdict, Volume, decide,
-};
+use agenttier_backup_plan::{Governance, HeldBack, Pressure, Surroundings, Verdict, Volume, decide};
 use jiff::Timestamp;
 
 use super::snapshot_classes::snapshot_classes;
-use super::{Observed, governance, marks_of, volumes};
+use super::{Observed, Regime, volumes};
 
 /// Judges every workspace volume, and what is left of those that were. The controller and the commands call this
 /// same function.
 #[must_use]
-pub fn judge(now: Timestamp, observed: &Observed, held: &HeldBack) -> Vec<Verdict> {
-    let governed = governance(
-        observed.policies.iter().map(AsRef::as_ref),
-        observed.namespaces.iter().map(AsRef::as_ref),
-    );
-    // A namespace that the watch has not shown yet follows nobody for the moment.
-    judge_under(now, observed, held, |namespace| governed.get(namespace).unwrap_or(&Governance::Nobody))
+pub fn judge(now: Timestamp, observed: &Observed, regime: &Regime, held: &HeldBack) -> Vec<Verdict> {
+    judge_under(now, observed, regime.pressure(), held, |namespace| regime.of_namespace(namespace))
 }
 
 pub(super) fn judge_under<'g>(
     now: Timestamp,
     observed: &Observed,
+    pressure: Pressure,
     held: &HeldBack,
     of_namespace: impl Fn(&str) -> &'g Governance,
 ) -> Vec<Verdict> {
@@ -32,24 +26,10 @@ pub(super) fn judge_under<'g>(
     let around = Surroundings {
         held,
         classes: classes.as_deref(),
-        pressure: pressure(observed),
+        pressure,
         rest_in_doubt: observed.attachments.is_none(),
     };
     each(&volumes(observed), of_namespace, |governance, volume| decide(now, governance, volume, &around))
-}
-
-/// How near all snapshots of ours are to the least limit that a policy sets.
-#[must_use]
-pub fn pressure(observed: &Observed) -> Pressure {
-    let ours =
-        observed.snapshots.iter().filter(|snapshot| matches!(marks_of(snapshot), Ownership::Ours { .. }));
-    max_snapshots(observed).map_or(Pressure::None, |allowed| Pressure::of(ours.count(), allowed))
-}
-
-/// So many snapshots of ours may be held: the least that a policy says. `None` where there is no policy.
-#[must_use]
-pub fn max_snapshots(observed: &Observed) -> Option<u32> {
-    observed.policies.iter().map(|policy| policy.spec.max_snapshots).min()
 }
 
 /// Judges one by one. A volume whose judgement panics is reported as such, and stops none of the others.

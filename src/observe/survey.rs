@@ -18,7 +18,7 @@ use super::agenttier_loop::CONTROLLERS;
 use super::judge::judge_under;
 use super::library::Library;
 use super::setbacks::reported_setbacks;
-use super::{Observed, judge};
+use super::{Observed, Regime, judge};
 use crate::api::BackupPolicy;
 use crate::api_error::is_forbidden;
 use crate::csi::VolumeSnapshotClass;
@@ -128,12 +128,12 @@ impl Survey {
 
     /// Judges every volume that was seen.
     #[must_use]
-    pub fn judge(&self, now: Timestamp) -> Vec<Verdict> {
+    pub fn judge(&self, now: Timestamp, regime: &Regime) -> Vec<Verdict> {
         let setbacks = self.setbacks();
         if self.hidden.is_empty() {
-            judge(now, &self.observed, &setbacks)
+            judge(now, &self.observed, regime, &setbacks)
         } else {
-            judge_under(now, &self.observed, &setbacks, |_| &Governance::Unknown)
+            judge_under(now, &self.observed, regime.pressure(), &setbacks, |_| &Governance::Unknown)
         }
     }
 }

@@ -16,7 +16,7 @@ pub use event::{Announcer, Occasion};
 pub use figures::Figures;
 pub use metrics::{CONTENT_TYPE, Metrics};
 pub use of_policy::{confirm, notices_of};
-pub use policy_status::{Pace, policy_status};
+pub use policy_status::{Pace, Told, policy_status};
 pub use repetition::Repetition;
 pub use status_writer::StatusWriter;
 pub use warnings::{DELETIONS_AWAIT_CONFIRMATION, DELETIONS_SUSPENDED};

@@ -2,21 +2,18 @@
 
 use agenttier_backup_plan::{MassDeletion, Notice, Pressure, Reason, marks};
 
-use crate::api::BackupPolicy;
-use crate::observe::{Observed, max_snapshots, pressure, ties};
+use crate::observe::{SnapshotLimit, Ties};
 
 /// What somebody should know of a policy: that another one ties with it, and that the cluster's limit of snapshots is
 /// near.
 #[must_use]
-pub fn notices_of(policy: &BackupPolicy, observed: &Observed) -> Vec<Notice> {
-    tie(policy, observed).into_iter().chain(limit(observed)).collect()
+pub fn notices_of(policy: &str, ties: &Ties, limit: Option<SnapshotLimit>) -> Vec<Notice> {
+    tie(policy, ties).into_iter().chain(limit.and_then(near)).collect()
 }
 
-fn tie(policy: &BackupPolicy, observed: &Observed) -> Option<Notice> {
-    let policies = observed.policies.iter().map(AsRef::as_ref);
-    let tied = ties(policy, policies, observed.namespaces.iter().map(AsRef::as_ref));
-    let others: Vec<&str> = tied.iter().map(String::as_str).collect();
-    (!others.is_empty()).then(|| Notice {
+fn tie(policy: &str, ties: &Ties) -> Option<Notice> {
+    let others: Vec<&str> = ties.get(policy)?.iter().map(String::as_str).collect();
+    Some(Notice {
         reason: Reason::PriorityTie,
         message: format!(
             "{} selects some of the same namespaces with the same priority; the first by name is followed",
@@ -25,9 +22,8 @@ fn tie(policy: &BackupPolicy, observed: &Observed) -> Option<Notice> {
     })
 }
 
-fn limit(observed: &Observed) -> Option<Notice> {
-    let allowed = max_snapshots(observed)?;
-    let (reason, state, relief) = match pressure(observed) {
+fn near(SnapshotLimit { allowed, pressure }: SnapshotLimit) -> Option<Notice> {
+    let (reason, state, relief) = match pressure {
         Pressure::None => return None,
         Pressure::NearLimit => (Reason::NearLimit, "nearly as many", ""),
         Pressure::AtLimit => (Reason::AtLimit, "as many", ", and intervals are doubled"),

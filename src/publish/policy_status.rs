@@ -1,8 +1,10 @@
 //! The status of a policy, computed from the verdicts over its volumes.
 
+use std::collections::BTreeMap;
+
 use agenttier_backup_plan::{
-    ActionKind, Governance, Limits, Notice, Protection, Readiness, Reason, Setback, Suspension, Verdict,
-    VolumeId, mass_deletions,
+    ActionKind, Governance, Limits, MassDeletion, Notice, Protection, Readiness, Reason, Setback, Suspension,
+    Verdict, VolumeId,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -26,19 +28,32 @@ pub struct Pace {
     pub per_minute: f64,
 }
 
-/// Computes the status of a policy. `suspended` is what has kept deletions from being made for some time, `of_policy`
-/// what is to be said of the policy as such; `reach` is asked only where no volume follows it.
+/// What a pass has to tell, of all policies.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// When.
+    pub now: Timestamp,
+    /// What there is to say of each volume.
+    pub verdicts: &'a [Verdict],
+    /// How fast it goes.
+    pub pace: Pace,
+    /// What has kept deletions from being made for some time.
+    pub suspended: &'a [Suspension],
+    /// Deletions that wait for somebody's word, by policy.
+    pub mass: &'a BTreeMap<String, MassDeletion>,
+}
+
+/// Computes the status of a policy. `of_policy` is what is to be said of the policy as such; `reach` is asked only
+/// where no volume follows it.
 #[must_use]
 pub fn policy_status(
-    now: Timestamp,
     policy: &BackupPolicy,
-    verdicts: &[Verdict],
-    pace: &Pace,
-    suspended: &[Suspension],
+    told: &Told<'_>,
     of_policy: &[Notice],
     reach: impl FnOnce() -> Reach,
 ) -> BackupPolicyStatus {
-    let findings = Findings::of(policy, verdicts, pace);
+    let Told { now, verdicts, pace, suspended, mass } = *told;
+    let findings = Findings::of(policy, verdicts, &pace);
     let (status, reason, message) = match in_force(policy) {
         Err(invalid) => ("False", "InvalidSpec", invalid.to_string()),
         Ok(Governance::Held { reason, .. }) => (
@@ -62,7 +77,6 @@ pub fn policy_status(
             last_transition_time: Time(now),
         },
     );
-    let mass = mass_deletions(now, verdicts);
     let mass = mass.get(&policy.name_any());
     let mut told: Vec<Condition> = deletions_suspended(policy, &conditions, suspended).into_iter().collect();
     told.extend(deletions_await_confirmation(policy, &conditions, mass));

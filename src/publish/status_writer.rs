@@ -1,18 +1,17 @@
 //! Writing the status of policies.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use agenttier_backup_plan::{Suspension, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 
-use super::{Pace, notices_of, policy_status};
+use super::{Told, notices_of, policy_status};
 use crate::api::{BackupPolicy, BackupPolicyStatus, FIELD_MANAGER};
 use crate::leader::Leadership;
-use crate::observe::{Observed, Reach, governance, reach};
+use crate::observe::{Observed, Regime, ties};
 
 /// A policy's status is written at most once in this time.
 const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(60);
@@ -21,7 +20,23 @@ const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(60);
 pub struct StatusWriter {
     client: Client,
     leadership: Leadership,
-    written: BTreeMap<String, (Timestamp, Option<i64>)>,
+    written: BTreeMap<String, Written>,
+}
+
+/// A write of a status: when it was, and of which generation of the policy.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    at: Timestamp,
+    generation: Option<i64>,
+}
+
+impl Written {
+    /// When the next one may be made, where that is yet to come. A person who has just edited the policy waits for the
+    /// answer.
+    fn holds_until(self, now: Timestamp, generation: Option<i64>) -> Option<Timestamp> {
+        let until = self.at.checked_add(AT_MOST_EVERY).unwrap_or(Timestamp::MAX);
+        (until > now && self.generation == generation).then_some(until)
+    }
 }
 
 impl StatusWriter {
@@ -36,38 +51,35 @@ impl StatusWriter {
         self.written.clear();
     }
 
-    /// Writes what is due; returns when the first write that had to wait is due.
+    /// Writes what is due; returns when the first policy that had to wait is to be looked at again. Nothing is worked out
+    /// for one that has to wait.
     pub async fn write(
         &mut self,
-        now: Timestamp,
         observed: &Observed,
-        verdicts: &[Verdict],
-        pace: &Pace,
-        suspended: &[Suspension],
+        regime: &Regime,
+        told: &Told<'_>,
     ) -> Option<Timestamp> {
+        let now = told.now;
         let mut wake: Option<Timestamp> = None;
         let policies = &observed.policies;
         self.written.retain(|name, _| policies.iter().any(|policy| policy.name_any() == *name));
+        let ties = LazyCell::new(|| {
+            ties(policies.iter().map(AsRef::as_ref), observed.namespaces.iter().map(AsRef::as_ref))
+        });
         for policy in policies {
             let name = policy.name_any();
-            let of_policy = notices_of(policy, observed);
-            let status = policy_status(now, policy, verdicts, pace, suspended, &of_policy, || {
-                reach_of(policy, observed)
-            });
-            if policy.status.as_ref() == Some(&status) {
+            let generation = policy.meta().generation;
+            let written = self.written.get(&name);
+            if let Some(until) = written.and_then(|written| written.holds_until(now, generation)) {
+                wake = Some(wake.map_or(until, |wake| wake.min(until)));
                 continue;
             }
-            let generation = policy.meta().generation;
-            if let Some((at, of)) = self.written.get(&name) {
-                let due = at.checked_add(AT_MOST_EVERY).unwrap_or(Timestamp::MAX);
-                // A person who has just edited the policy waits for the answer.
-                if due > now && *of == generation {
-                    wake = Some(wake.map_or(due, |wake| wake.min(due)));
-                    continue;
-                }
+            let of_policy = notices_of(&name, &ties, regime.limit);
+            let status = policy_status(policy, told, &of_policy, || regime.reach(policy, observed));
+            if policy.status.as_ref() != Some(&status) {
+                self.written.insert(name.clone(), Written { at: now, generation });
+                self.send(&name, &status).await;
             }
-            self.written.insert(name.clone(), (now, generation));
-            self.send(&name, &status).await;
         }
         wake
     }
@@ -96,8 +108,17 @@ impl StatusWriter {
     }
 }
 
-fn reach_of(policy: &Arc<BackupPolicy>, observed: &Observed) -> Reach {
-    let policies = observed.policies.iter().map(AsRef::as_ref);
-    let namespaces = || observed.namespaces.iter().map(AsRef::as_ref);
-    reach(policy, namespaces(), &governance(policies, namespaces()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_passes_between_two_writes_unless_the_policy_was_edited() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let written = Written { at: at(100), generation: Some(1) };
+        assert_eq!(written.holds_until(at(100), Some(1)), Some(at(160)));
+        assert_eq!(written.holds_until(at(159), Some(1)), Some(at(160)));
+        assert_eq!(written.holds_until(at(160), Some(1)), None);
+        assert_eq!(written.holds_until(at(101), Some(2)), None, "somebody waits for the answer");
+    }
 }

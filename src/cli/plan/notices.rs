@@ -6,18 +6,21 @@ use agenttier_backup_plan::{MassDeletion, Notice, Reason};
 use kube::ResourceExt;
 
 use crate::api::BackupPolicy;
-use crate::observe::Observed;
+use crate::observe::{Observed, SnapshotLimit, ties};
 use crate::publish::{DELETIONS_AWAIT_CONFIRMATION, DELETIONS_SUSPENDED, confirm, notices_of};
 
 /// From all that there is.
 pub(super) fn computed(
     observed: &Observed,
+    limit: Option<SnapshotLimit>,
     mass: &BTreeMap<String, MassDeletion>,
 ) -> BTreeMap<String, Vec<Notice>> {
+    let policies = observed.policies.iter().map(AsRef::as_ref);
+    let ties = ties(policies, observed.namespaces.iter().map(AsRef::as_ref));
     by_policy(observed, |policy| {
         let name = policy.name_any();
         let waits = mass.get(&name).map(|mass| confirm(&name, mass));
-        waits.into_iter().chain(notices_of(policy, observed)).collect()
+        waits.into_iter().chain(notices_of(&name, &ties, limit)).collect()
     })
 }
 

@@ -7,8 +7,17 @@ use crate::api::BackupPolicySpec;
 
 const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 
-fn pace() -> Pace {
-    Pace { limits: Limits { snapshots_in_flight: 10, deletions_in_flight: 20 }, per_minute: 1.25 }
+/// The status of a policy after a pass that found this and that deletions are suspended.
+fn status_of(
+    policy: &BackupPolicy,
+    verdicts: &[Verdict],
+    suspended: &[Suspension],
+    reach: impl FnOnce() -> Reach,
+) -> BackupPolicyStatus {
+    let limits = Limits { snapshots_in_flight: 10, deletions_in_flight: 20 };
+    let pace = Pace { limits, per_minute: 1.25 };
+    let told = Told { now: NOW, verdicts, pace, suspended, mass: &BTreeMap::new() };
+    policy_status(policy, &told, &[], reach)
 }
 
 fn verdict(claim: &str, protection: Protection) -> Verdict {
@@ -55,7 +64,7 @@ fn setback(mut verdict: Verdict, kind: ActionKind, reason: Reason, message: &str
 
 fn status(verdicts: &[Verdict]) -> BackupPolicyStatus {
     let policy = BackupPolicy::new("default", BackupPolicySpec::default());
-    policy_status(NOW, &policy, verdicts, &pace(), &[], &[], || panic!("volumes follow it"))
+    status_of(&policy, verdicts, &[], || panic!("volumes follow it"))
 }
 
 /// `status reason: message` of the condition.
@@ -141,7 +150,7 @@ fn a_policy_that_nobody_follows_is_not_ready_and_says_why() {
     let idle = |selected, followed, others: &[&str]| {
         let outranked_by: BTreeSet<String> = others.iter().map(|name| (*name).to_owned()).collect();
         let reach = Reach { selected, followed, outranked_by };
-        told(&policy_status(NOW, &policy, &[], &pace(), &[], &[], || reach))
+        told(&status_of(&policy, &[], &[], || reach))
     };
     assert_eq!(idle(0, 0, &[]), "Unknown NoVolumes: no namespace matches its selector");
     assert_eq!(
@@ -179,8 +188,7 @@ fn the_report_of_what_fails_is_bounded_and_the_longest_comes_first() {
 fn that_deletions_are_suspended_is_told_until_they_are_not() {
     let mut policy = BackupPolicy::new("default", BackupPolicySpec::default());
     let mut after = |suspended: &[Suspension]| {
-        let status =
-            policy_status(NOW, &policy, &[protected("a")], &pace(), suspended, &[], || panic!("followed"));
+        let status = status_of(&policy, &[protected("a")], suspended, || panic!("followed"));
         let told =
             status.conditions.iter().map(|c| format!("{} {} {}: {}", c.type_, c.status, c.reason, c.message));
         let told: Vec<String> = told.collect();
