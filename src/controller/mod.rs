@@ -3,6 +3,7 @@
 mod backoff;
 mod exposition;
 mod health;
+mod lately_saved;
 mod notice;
 mod pass;
 mod records;

@@ -1,10 +1,12 @@
 //! One pass: observe → plan → act → publish.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agenttier_backup_plan::{
-    Action, ActionKind, Limits, Pacer, Reason, Signals, Suspension, Verdict, VolumeId, admit, suspensions,
+    Action, ActionKind, Limits, Pacer, Reason, Signals, Suspension, Verdict, VolumeId, VolumeUid, admit,
+    suspensions,
 };
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::backoff::Backoff;
+use super::lately_saved::lately_saved;
 use super::notice::Notice;
 use super::records::{Recorded, Records, Sighting};
 use super::unproved::Unproved;
@@ -267,7 +270,8 @@ impl Passes {
         news
     }
 
-    /// Says on a Sandbox that it was switched to another volume, until what it left behind is saved.
+    /// Says on a Sandbox that it was switched to another volume, until what it left behind is saved, and for a while
+    /// after: what was saved may still be to be told of.
     ///
     /// Read live before: caches of two kinds do not show the same moment.
     async fn tell_of_switches(
@@ -279,6 +283,7 @@ impl Passes {
     ) {
         const REASON: &str = "WorkspaceSwitched";
         let mut untold = Vec::new();
+        let lately_saved = lately_saved(now, &observed.snapshots);
         for verdict in verdicts {
             let volume = &verdict.volume;
             let notice = verdict.notices.iter().find(|notice| notice.reason == Reason::WorkspaceSwitched);
@@ -289,7 +294,8 @@ impl Passes {
                 continue;
             };
             // What takes part in snapshots is yet to be saved.
-            let (true, Some(name)) = (verdict.interval.is_some(), &verdict.sandbox) else { continue };
+            let is_told_of = verdict.interval.is_some() || lately_saved.contains(&volume.uid);
+            let (true, Some(name)) = (is_told_of, &verdict.sandbox) else { continue };
             let sandbox = sandbox_named(observed, &volume.namespace, name);
             let may = !self.noted.announced.was_said(now, &volume.uid, REASON)
                 && !self.noted.unproved.waits(now, &volume.uid);
@@ -297,6 +303,7 @@ impl Passes {
                 untold.push((volume, sandbox, notice.message.clone()));
             }
         }
+        let mut untried: BTreeSet<&VolumeUid> = untold.iter().map(|(volume, ..)| &volume.uid).collect();
         let client = self.client.clone();
         let end = tokio::time::Instant::now() + PROOFS_WITHIN;
         let goes_on = || !stop.is_cancelled() && tokio::time::Instant::now() < end;
@@ -318,6 +325,7 @@ impl Passes {
         });
         let proofs: Vec<_> = proofs.buffer_unordered(PROOFS_AT_ONCE).collect().await;
         for (volume, sandbox, message, is_proved) in proofs {
+            untried.remove(&volume.uid);
             if !is_proved {
                 self.noted.unproved.failed(now, &volume.uid);
                 continue;
@@ -335,6 +343,10 @@ impl Passes {
                     Occasion { reason: REASON, kind: "Warning", message, about, at: now },
                 );
             }
+        }
+        // What there was no time for has its turn a little later.
+        for volume in untried {
+            self.noted.unproved.failed(now, volume);
         }
     }
 

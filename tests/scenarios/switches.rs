@@ -9,6 +9,7 @@ mod long_stopped;
 mod rescue;
 mod rest;
 mod timings;
+mod told;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
