@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::output::{Output, age, table};
 use super::{Cluster, Scope};
+use crate::client::{Connection, Purpose};
 use crate::csi::VolumeSnapshot;
 use crate::observe::{Regime, Survey};
 
@@ -58,12 +59,13 @@ struct Row {
 
 impl List {
     pub(super) async fn run(self, cluster: &Cluster) -> anyhow::Result<()> {
-        let client = cluster.client().await?;
+        let Connection { client, clock } = cluster.connect(Purpose::Calls).await?;
         let survey = Box::pin(Survey::take(&client, self.scope.namespace.as_deref())).await?;
         for caveat in survey.caveats() {
             eprintln!("note: {caveat}");
         }
-        let now = Timestamp::now();
+        // As the controller sees it: by the clock that the answers have told.
+        let now = clock.now();
         let verdicts = survey.judge(now, &Regime::of(&survey.observed));
         if let Some(sandbox) = &self.sandbox {
             check_known(sandbox, self.scope.namespace.as_deref(), &survey, &verdicts)?;

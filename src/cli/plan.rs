@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::moment::Moment;
 use super::output::{Output, age, table};
 use super::{Cluster, Scope};
+use crate::client::{Connection, Purpose};
 use crate::observe::{Meaning, Place, Regime, Survey, meanings};
 
 /// Shows what the controller is going to do: which snapshots it wants to take and prune, in which
@@ -84,9 +85,7 @@ struct Report {
 
 impl Plan {
     pub(super) async fn run(self, cluster: &Cluster) -> anyhow::Result<()> {
-        let now = Timestamp::now();
-        let now = self.now.map_or(now, |moment| moment.seen_from(now));
-        let (survey, notes) = self.look(cluster, now).await?;
+        let (survey, notes, now) = self.look(cluster).await?;
         for note in survey.caveats().iter().chain(&notes) {
             eprintln!("note: {note}");
         }
@@ -123,19 +122,23 @@ impl Plan {
         self.output.print(&report, |report| self.print(report))
     }
 
-    /// What there is, and what is to be known of it.
-    async fn look(&self, cluster: &Cluster, now: Timestamp) -> anyhow::Result<(Survey, Vec<String>)> {
+    /// What there is, what is to be known of it, and the moment to judge it at.
+    async fn look(&self, cluster: &Cluster) -> anyhow::Result<(Survey, Vec<String>, Timestamp)> {
         let namespace = self.scope.namespace.as_deref();
         if self.files.is_empty() {
-            let client = cluster.client().await?;
-            return Ok((Box::pin(Survey::take(&client, namespace)).await?, Vec::new()));
+            let Connection { client, clock } = cluster.connect(Purpose::Calls).await?;
+            let survey = Box::pin(Survey::take(&client, namespace)).await?;
+            // As the controller sees it: by the clock that the answers have told.
+            return Ok((survey, Vec::new(), clock.now()));
         }
+        let now = Timestamp::now();
+        let now = self.now.map_or(now, |moment| moment.seen_from(now));
         let place = Place { namespace: namespace.unwrap_or("default").to_owned(), now };
         let (mut survey, notes) = Survey::of_manifests(files::read(&self.files)?, &place);
         if let Some(namespace) = namespace {
             survey.narrow(namespace);
         }
-        Ok((survey, notes))
+        Ok((survey, notes, now))
     }
 
     fn print(&self, report: &Report) {

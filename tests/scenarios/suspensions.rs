@@ -72,6 +72,14 @@ async fn a_clock_that_is_15_days_ahead_deletes_nothing_and_misses_nothing() {
         assert!(range.contains(&into_slot), "{} is {into_slot} into its slot", point.name_any());
     }
 
+    // Whoever looks from a machine with such a clock is told what the controller thinks.
+    let planned = stage.run_by(&clock, &["plan", "-o", "json"]).await.unwrap().json().unwrap();
+    let planned_at: Timestamp = planned["now"].as_str().unwrap().parse().unwrap();
+    let off = planned_at.duration_since(Timestamp::now()).abs();
+    assert!(off < SignedDuration::from_mins(1), "planned for {planned_at}");
+    let listed = stage.run_by(&clock, &["list"]).await.unwrap().good().unwrap();
+    assert!(listed.contains("newest ready") && !listed.contains("15d"), "{listed}");
+
     clock.set_ahead(0).unwrap();
     prunes_more_than(&controller, 0).await;
     stage.points(TEAM).await.unwrap().ours().one_per_slot().unwrap();

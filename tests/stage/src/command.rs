@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context as _, Result, ensure};
-use testbed::{Exit, Process};
+use testbed::{Exit, Process, WrongClock};
 
 use crate::Stage;
 
@@ -43,9 +43,17 @@ impl Stage {
     /// # Errors
     /// When it cannot be started.
     pub async fn run(&self, args: &[&str]) -> Result<Output> {
-        let process = self.begin(args, self.cluster.kubeconfig()).await?;
-        let exit = process.wait().await?;
-        Ok(Output { exit, text: process.log()? })
+        ended(self.begin(args, self.cluster.kubeconfig()).await?).await
+    }
+
+    /// The same, with a clock that may be wrong.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn run_by(&self, clock: &WrongClock, args: &[&str]) -> Result<Output> {
+        let env = clock.env();
+        let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+        ended(self.begin_in(args, self.cluster.kubeconfig(), &env).await?).await
     }
 
     /// Starts `agenttier-backup` with these arguments and that kubeconfig, and does not wait for its end.
@@ -53,10 +61,20 @@ impl Stage {
     /// # Errors
     /// When it cannot be started.
     pub async fn begin(&self, args: &[&str], kubeconfig: &Path) -> Result<Process> {
+        self.begin_in(args, kubeconfig, &[]).await
+    }
+
+    async fn begin_in(&self, args: &[&str], kubeconfig: &Path, env: &[(&str, &str)]) -> Result<Process> {
         let name = format!("command-{}", self.commands.fetch_add(1, Ordering::Relaxed));
         let kubeconfig = kubeconfig.display().to_string();
         let mut all = vec!["--kubeconfig", kubeconfig.as_str()];
         all.extend(args);
-        self.cluster.spawn(&name, &self.program, &all, &[("NO_COLOR", "1")]).await
+        let env = [&[("NO_COLOR", "1")], env].concat();
+        self.cluster.spawn(&name, &self.program, &all, &env).await
     }
+}
+
+async fn ended(process: Process) -> Result<Output> {
+    let exit = process.wait().await?;
+    Ok(Output { exit, text: process.log()? })
 }
