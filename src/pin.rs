@@ -12,13 +12,12 @@ use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::age::age;
 use crate::agenttier::{Sandbox, workspace_claim};
 use crate::api::FIELD_MANAGER;
 use crate::api_error::sentence;
 use crate::csi::VolumeSnapshot;
 use crate::observe::{marks_of, recovery_point};
-use crate::restore::candidate;
+use crate::restore::{Offer, Unchosen, candidate};
 
 /// What the annotation says where nobody gave a reason.
 const NO_REASON: &str = "true";
@@ -73,29 +72,9 @@ pub enum PinError {
         /// Its deletionTimestamp.
         since: Timestamp,
     },
-    /// The sandbox has none.
-    #[error(
-        "no ready recovery point of sandbox {sandbox:?} in namespace {namespace:?}; \
-         `agenttier-backup list -n {namespace}` shows what there is"
-    )]
-    NoPoint {
-        /// The sandbox.
-        sandbox: String,
-        /// Its namespace.
-        namespace: String,
-    },
-    /// The sandbox has recovery points of several volumes.
-    #[error("{}", unclear(.sandbox, .namespace, .newest, *.now))]
-    Unclear {
-        /// The sandbox.
-        sandbox: String,
-        /// Its namespace.
-        namespace: String,
-        /// The newest of each volume.
-        newest: Vec<Candidate>,
-        /// When this was found.
-        now: Timestamp,
-    },
+    /// None of the sandbox's could be chosen.
+    #[error(transparent)]
+    Unchosen(#[from] Unchosen),
     /// The API server said no.
     #[error("cannot {doing}: {said}")]
     Api {
@@ -104,20 +83,6 @@ pub enum PinError {
         /// What the API server said.
         said: String,
     },
-}
-
-fn unclear(sandbox: &str, namespace: &str, newest: &[Candidate], now: Timestamp) -> String {
-    let newest = newest.iter().map(|Candidate { name, claim, taken_at, .. }| {
-        format!(
-            "\n  agenttier-backup pin {name} -n {namespace}   # {} old, volume {claim}",
-            age(now, *taken_at)
-        )
-    });
-    format!(
-        "the recovery points of sandbox {sandbox:?} are not, or not only, of the volume that it uses now; say which \
-         one to pin, the newest of each volume:{}",
-        newest.collect::<String>()
-    )
 }
 
 fn api(doing: &'static str) -> impl Fn(kube::Error) -> PinError {
@@ -192,14 +157,14 @@ pub async fn newest_of(client: &Client, namespace: &str, sandbox: &str) -> Resul
     let all = snapshots.list(&ours).await.map_err(api("list recovery points"))?.items;
     match choose(&wanted, all.iter().filter_map(candidate)) {
         Choice::Newest(newest) => Ok(newest.name),
-        Choice::Unclear(newest) => Err(PinError::Unclear {
-            sandbox: sandbox.to_owned(),
-            namespace: namespace.to_owned(),
-            newest,
-            now: Timestamp::now(),
-        }),
+        Choice::Unclear(newest) => {
+            let pin = |point: &Candidate| format!("agenttier-backup pin {} -n {namespace}", point.name);
+            let offers = newest.iter().map(|point| Offer::of(&wanted, point, pin(point)));
+            let (sandbox, offers) = (sandbox.to_owned(), offers.collect());
+            Err(Unchosen::Unclear { sandbox, offers, now: Timestamp::now() }.into())
+        }
         Choice::None | Choice::AllYounger(_) => {
-            Err(PinError::NoPoint { sandbox: sandbox.to_owned(), namespace: namespace.to_owned() })
+            Err(Unchosen::NoPoint { sandbox: sandbox.to_owned(), namespace: namespace.to_owned() }.into())
         }
     }
 }

@@ -61,21 +61,17 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Of a volume that could not be judged: nothing is made and nothing is deleted.
+    /// Says how well a volume is protected, and nothing else yet.
     #[must_use]
-    pub fn unjudged(governance: &crate::Governance, volume: &crate::Volume) -> Self {
+    pub fn of(volume: VolumeId, protection: Protection) -> Self {
         Self {
-            volume: VolumeId {
-                namespace: volume.namespace.clone(),
-                claim: volume.claim.clone(),
-                uid: volume.uid.clone(),
-            },
-            sandbox: volume.sandbox.as_ref().map(|sandbox| sandbox.name.clone()),
-            policy: governance.policy_name().map(str::to_owned),
-            driver: volume.driver.clone(),
+            volume,
+            sandbox: None,
+            policy: None,
+            driver: None,
             interval: None,
             retention: None,
-            protection: Protection::Unprotected { reason: Reason::JudgementFailed },
+            protection,
             points: vec![],
             wants: vec![],
             failed_snapshots: 0,
@@ -84,6 +80,22 @@ impl Verdict {
             notices: vec![],
             deletions_confirmed: None,
             wake: None,
+        }
+    }
+
+    /// Of a volume that could not be judged: nothing is made and nothing is deleted.
+    #[must_use]
+    pub fn unjudged(governance: &crate::Governance, volume: &crate::Volume) -> Self {
+        let id = VolumeId {
+            namespace: volume.namespace.clone(),
+            claim: volume.claim.clone(),
+            uid: volume.uid.clone(),
+        };
+        Self {
+            sandbox: volume.sandbox.as_ref().map(|sandbox| sandbox.name.clone()),
+            policy: governance.policy_name().map(str::to_owned),
+            driver: volume.driver.clone(),
+            ..Self::of(id, Protection::Unprotected { reason: Reason::JudgementFailed })
         }
     }
 }

@@ -9,6 +9,8 @@ mod policy_status;
 mod repetition;
 mod status_writer;
 mod tally;
+#[cfg(test)]
+mod verdict_fixture;
 mod warnings;
 
 pub use condition::set_condition;

@@ -7,6 +7,7 @@ use agenttier_backup_plan::restore::Refusal;
 use jiff::Timestamp;
 
 use super::order::Order;
+use super::unchosen::{Offer, Unchosen};
 use crate::age::age;
 use crate::api_error::sentence;
 
@@ -60,17 +61,6 @@ pub enum RestoreError {
         /// The record of the sandbox.
         record: String,
     },
-    /// The source has no recovery point.
-    #[error(
-        "no ready recovery point of sandbox {sandbox:?} in namespace {namespace:?}; \
-         `agenttier-backup list -n {namespace}` shows what there is"
-    )]
-    NoPoint {
-        /// The sandbox.
-        sandbox: String,
-        /// Its namespace.
-        namespace: String,
-    },
     /// The named recovery point does not exist.
     #[error("there is no VolumeSnapshot {name:?} in namespace {namespace:?}")]
     NoSuchPoint {
@@ -79,20 +69,11 @@ pub enum RestoreError {
         /// The namespace.
         namespace: String,
     },
-    /// The recovery points are not, or not only, of the volume that the sandbox uses now.
-    #[error("{}", unclear(.sandbox, .offers, .command, *.now))]
-    Unclear {
-        /// The sandbox.
-        sandbox: String,
-        /// The newest recovery point of each volume.
-        offers: Vec<Offer>,
-        /// The command line that lacks a recovery point.
-        command: String,
-        /// When this was found.
-        now: Timestamp,
-    },
+    /// None could be chosen.
+    #[error(transparent)]
+    Unchosen(#[from] Unchosen),
     /// The data of every recovery point is younger than wanted.
-    #[error("{}", all_younger(.sandbox, *.as_of, .offers, .command, *.now))]
+    #[error("{}", all_younger(.sandbox, *.as_of, .offers, *.now))]
     AllYounger {
         /// The sandbox.
         sandbox: String,
@@ -100,8 +81,6 @@ pub enum RestoreError {
         as_of: Timestamp,
         /// Its recovery points, oldest first.
         offers: Vec<Offer>,
-        /// The command line that lacks a recovery point.
-        command: String,
         /// When this was found.
         now: Timestamp,
     },
@@ -167,19 +146,6 @@ pub enum RestoreError {
     },
 }
 
-/// A recovery point that may be meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// The VolumeSnapshot.
-    pub point: String,
-    /// The claim that it was taken of.
-    pub claim: String,
-    /// That claim is the one that the sandbox uses now.
-    pub in_use: bool,
-    /// The moment that its data is from.
-    pub taken_at: Timestamp,
-}
-
 /// What a restore that cannot go on has made already.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Leftover {
@@ -214,7 +180,7 @@ impl RestoreError {
     }
 
     pub(super) fn no_point(order: &Order) -> Self {
-        Self::NoPoint { sandbox: order.sandbox.clone(), namespace: order.namespace.clone() }
+        Unchosen::NoPoint { sandbox: order.sandbox.clone(), namespace: order.namespace.clone() }.into()
     }
 }
 
@@ -238,26 +204,9 @@ impl fmt::Display for Leftover {
     }
 }
 
-fn unclear(sandbox: &str, offers: &[Offer], command: &str, now: Timestamp) -> String {
-    let what = match offers {
-        [_] => "are of another volume than the one that it uses now".to_owned(),
-        several => format!("are of {} volumes", several.len()),
-    };
-    let newest = offers.iter().map(|Offer { point, claim, in_use, taken_at }| {
-        let in_use = if *in_use { ", in use now" } else { "" };
-        let age = age(now, *taken_at);
-        format!("\n  {command} --from {point}   # {age} old, volume {claim}{in_use}")
-    });
-    format!(
-        "the recovery points of sandbox {sandbox:?} {what}: AgentTier may have moved it to an empty volume of a warm \
-         pool, or an earlier sandbox may have had its name. Say which one to restore; the newest of each volume:{}",
-        newest.collect::<String>()
-    )
-}
-
-fn all_younger(sandbox: &str, as_of: Timestamp, offers: &[Offer], command: &str, now: Timestamp) -> String {
-    let oldest = offers.iter().take(OFFERS).map(|Offer { point, taken_at, .. }| {
-        format!("\n  {command} --from {point}   # {} old, of {taken_at}", age(now, *taken_at))
+fn all_younger(sandbox: &str, as_of: Timestamp, offers: &[Offer], now: Timestamp) -> String {
+    let oldest = offers.iter().take(OFFERS).map(|Offer { command, taken_at, .. }| {
+        format!("\n  {command}   # {} old, of {taken_at}", age(now, *taken_at))
     });
     let more = match offers.len().saturating_sub(OFFERS) {
         0 => String::new(),
@@ -283,47 +232,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_unclear_is_listed_with_a_command_for_each() {
-        let now: Timestamp = "2026-01-02T12:00:00Z".parse().expect("a moment");
-        let offer = |point: &str, claim: &str, in_use, ago: i64| Offer {
-            point: point.into(),
-            claim: claim.into(),
-            in_use,
-            taken_at: now - jiff::SignedDuration::from_mins(ago),
-        };
-        let offers = vec![
-            offer("pool-1-pvc-backup-9", "pool-1-pvc", true, 3),
-            offer("w-7", "s2-workspace", false, 240),
-        ];
-        let command = "agenttier-backup restore s2 -n team-a --as s2-lost".to_owned();
-        let text = RestoreError::Unclear { sandbox: "s2".into(), offers, command, now }.to_string();
-        assert!(text.contains("are of 2 volumes"), "{text}");
-        let lines: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
-        assert_eq!(
-            lines,
-            [
-                "agenttier-backup restore s2 -n team-a --as s2-lost --from pool-1-pvc-backup-9   \
-                 # 3m old, volume pool-1-pvc, in use now",
-                "agenttier-backup restore s2 -n team-a --as s2-lost --from w-7   \
-                 # 4h old, volume s2-workspace",
-            ]
-        );
-    }
-
-    #[test]
     fn what_is_too_young_is_listed_with_a_command_for_each() {
         let now: Timestamp = "2026-01-02T12:00:00Z".parse().expect("a moment");
         let offers = (1..=12)
             .map(|n| Offer {
-                point: format!("p{n}"),
+                command: format!("agenttier-backup restore s1 -n team-a --as x --from p{n}"),
                 claim: "s1-workspace".into(),
                 in_use: true,
                 taken_at: now - jiff::SignedDuration::from_mins(60 - n),
             })
             .collect();
         let as_of = now - jiff::SignedDuration::from_hours(1);
-        let command = "agenttier-backup restore s1 -n team-a --as x".to_owned();
-        let text = RestoreError::AllYounger { sandbox: "s1".into(), as_of, offers, command, now }.to_string();
+        let text = RestoreError::AllYounger { sandbox: "s1".into(), as_of, offers, now }.to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains("of 2026-01-02T11:00:00Z or before"), "{text}");
         let first =

@@ -17,11 +17,13 @@ mod run;
 mod size;
 mod source;
 mod target;
+mod unchosen;
 
-pub use error::{Leftover, Offer, RestoreError};
+pub use error::{Leftover, RestoreError};
 pub use order::Order;
 pub use origin::Origin;
 pub(crate) use point::candidate;
 pub use prepare::Restore;
 pub use run::{Progress, Restored, restore};
 pub use target::{Target, TargetError};
+pub use unchosen::{Offer, Unchosen};

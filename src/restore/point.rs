@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use super::error::{Offer, RestoreError};
+use super::error::RestoreError;
 use super::order::Order;
+use super::unchosen::{Offer, Unchosen};
 use crate::agenttier::{Sandbox, workspace_claim};
 use crate::csi::VolumeSnapshot;
 use crate::observe::{marks_of, recovery_point};
@@ -72,20 +73,23 @@ pub(super) async fn find_point(
     let all = snapshots.list(&ours).await;
     let all = all.map_err(|error| RestoreError::api("list recovery points", &error))?.items;
     let by_name = |name: &str| all.iter().find(|snapshot| snapshot.name_any() == name).and_then(Point::of);
+    let offers = |points: &[Candidate]| -> Vec<Offer> {
+        let command = order.command(&order.sandbox);
+        let offer = |point: &Candidate| Offer::of(&wanted, point, format!("{command} --from {}", point.name));
+        points.iter().map(offer).collect()
+    };
     match choose(&wanted, all.iter().filter_map(candidate)) {
         Choice::Newest(newest) => by_name(&newest.name).ok_or_else(|| RestoreError::no_point(order)),
         Choice::None => Err(RestoreError::no_point(order)),
-        Choice::Unclear(newest) => Err(RestoreError::Unclear {
+        Choice::Unclear(newest) => Err(RestoreError::Unchosen(Unchosen::Unclear {
             sandbox: order.sandbox.clone(),
-            offers: newest.iter().map(|point| offer(&wanted, point)).collect(),
-            command: order.command(&order.sandbox),
+            offers: offers(&newest),
             now: Timestamp::now(),
-        }),
+        })),
         Choice::AllYounger(oldest) => Err(RestoreError::AllYounger {
             sandbox: order.sandbox.clone(),
             as_of: order.as_of.unwrap_or_default(),
-            offers: oldest.iter().map(|point| offer(&wanted, point)).collect(),
-            command: order.command(&order.sandbox),
+            offers: offers(&oldest),
             now: Timestamp::now(),
         }),
     }
@@ -99,15 +103,6 @@ fn wanted(source: &Sandbox, volume: Option<String>, as_of: Option<Timestamp>) ->
         claims: claims.into_iter().flatten().collect(),
         volume: volume.map(VolumeUid::new),
         as_of,
-    }
-}
-
-fn offer(wanted: &Wanted, point: &Candidate) -> Offer {
-    Offer {
-        point: point.name.clone(),
-        claim: point.claim.clone(),
-        in_use: wanted.volume.as_ref() == Some(&point.volume),
-        taken_at: point.taken_at,
     }
 }
 

@@ -8,6 +8,7 @@ use super::order::Order;
 use super::origin::Origin;
 use super::point::find_point;
 use super::source::Source;
+use super::unchosen::Unchosen;
 use crate::agenttier::{Sandbox, SandboxSpec};
 
 /// One restore: where it comes from, and what to make of it.
@@ -53,7 +54,7 @@ impl Order {
         }
         let gone = Sandbox::new(&self.sandbox, SandboxSpec::default());
         let point = match find_point(client, &self, source.as_ref().unwrap_or(&gone)).await {
-            Err(RestoreError::NoPoint { .. }) if source.is_none() => {
+            Err(RestoreError::Unchosen(Unchosen::NoPoint { .. })) if source.is_none() => {
                 return Err(RestoreError::no_sandbox(&self));
             }
             found => found?,

@@ -1,32 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agenttier_backup_plan::{
-    ActionKind, Admission, Fate, Judged, Keep, Pacer, Protection, Readiness, Reason, Suspension, Verdict,
-    VolumeId, VolumeUid, Waiting,
+    ActionKind, Admission, Fate, Judged, Keep, Pacer, Protection, Readiness, Reason, Suspension, VolumeUid,
+    Waiting,
 };
 use jiff::{SignedDuration, Timestamp};
 
+use super::super::verdict_fixture::verdict;
 use super::*;
-
-fn verdict(claim: &str, policy: Option<&str>, protection: Protection) -> Verdict {
-    Verdict {
-        volume: VolumeId { namespace: "n".into(), claim: claim.into(), uid: VolumeUid::new(claim) },
-        sandbox: None,
-        policy: policy.map(str::to_owned),
-        driver: None,
-        interval: None,
-        retention: None,
-        protection,
-        points: vec![],
-        wants: vec![],
-        failed_snapshots: 0,
-        setbacks: BTreeMap::new(),
-        unchanged: false,
-        notices: vec![],
-        deletions_confirmed: None,
-        wake: None,
-    }
-}
 
 fn point(name: &str, readiness: Readiness) -> Judged {
     Judged {

@@ -1,7 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use agenttier_backup_plan::VolumeUid;
-
 use super::*;
 use crate::api::BackupPolicySpec;
 
@@ -21,23 +19,7 @@ fn status_of(
 }
 
 fn verdict(claim: &str, protection: Protection) -> Verdict {
-    Verdict {
-        volume: VolumeId { namespace: "n".into(), claim: claim.into(), uid: VolumeUid::new(claim) },
-        sandbox: None,
-        policy: Some("default".into()),
-        driver: None,
-        interval: None,
-        retention: None,
-        protection,
-        points: vec![],
-        wants: vec![],
-        failed_snapshots: 0,
-        setbacks: BTreeMap::new(),
-        unchanged: false,
-        notices: vec![],
-        deletions_confirmed: None,
-        wake: None,
-    }
+    super::super::verdict_fixture::verdict(claim, Some("default"), protection)
 }
 
 fn protected(claim: &str) -> Verdict {
