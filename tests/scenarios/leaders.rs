@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::json;
 use stage::{NAMESPACE, Rhythm, Stage};
 use testbed::{Exit, Point, Process, STORAGE_CLASS, Signal, Write};
 
@@ -74,4 +79,56 @@ async fn a_frozen_leader_is_replaced_and_starts_no_further_write() {
     workspace(&stage, "later", STORAGE_CLASS).await;
     ready_points(&stage, VOLUMES + 2).await;
     assert_eq!(begun(&proxy), 4, "the first one works again");
+}
+
+/// While another one holds the Lease, a replica writes nothing and counts nothing, and is well all the same: it would not
+/// be there to take over if it were restarted, or taken for broken.
+#[tokio::test]
+async fn a_replica_that_does_not_lead_writes_nothing_and_is_well() {
+    let stage = stage("follower").await;
+    workspace(&stage, "w", STORAGE_CLASS).await;
+    stage.policy(Rhythm { interval: "10s", max_age: "10s", keep_last: 1 }).await.unwrap();
+    let (namespace, name) = LEASE.split_once('/').unwrap();
+    let leases: Api<Lease> = Api::namespaced(stage.client.clone(), namespace);
+    let held = json!({
+        "metadata": { "name": name },
+        "spec": {
+            "holderIdentity": "somebody-else", "leaseDurationSeconds": 3600,
+            "renewTime": format!("{:.6}", Timestamp::now()),
+        },
+    });
+    leases.create(&PostParams::default(), &serde_json::from_value(held).unwrap()).await.unwrap();
+    let token = stage.cluster.service_account_token(NAMESPACE, NAMESPACE).await.unwrap();
+    let proxy = stage.cluster.proxy().await.unwrap();
+    let args = ["--snapshots-per-minute-at-least", "600", "--lease", LEASE];
+    let kubeconfig = proxy.kubeconfig(&token).unwrap();
+    let follower = stage.start_replica("follower", &kubeconfig, &args).await.unwrap();
+
+    // One that is told to run alone shows that there is work, in creating and in pruning.
+    let alone = stage.start_controller(&args[..2]).await.unwrap();
+    eventually("the other one prunes", || async {
+        Ok(alone.log()?.contains("snapshot pruned").then_some(()))
+    })
+    .await;
+    assert!(stage.is_well(&follower).await.unwrap(), "alive and ready");
+    let metrics = stage.metrics(&follower).await.unwrap();
+    assert!(metrics.contains("agenttier_backup_leader 0.0\n"), "{metrics}");
+    assert!(metrics.contains("agenttier_backup_snapshots_created_total 0\n"), "{metrics}");
+    for of_the_leader in ["agenttier_backup_volumes", "agenttier_backup_last_pass"] {
+        assert!(!metrics.contains(of_the_leader), "{of_the_leader} in\n{metrics}");
+    }
+    assert!(!follower.log().unwrap().contains(" leading "), "{}", follower.log().unwrap());
+    assert!(proxy.writes().is_empty(), "{:?}", proxy.writes());
+
+    alone.signal(Signal::Term).await.unwrap();
+    assert_eq!(alone.wait().await.unwrap(), Exit::Code(0));
+    leases.delete(name, &DeleteParams::default()).await.unwrap();
+    leads(&follower, 1).await;
+    eventually("it prunes in its turn", || async {
+        Ok(follower.log()?.contains("snapshot pruned").then_some(()))
+    })
+    .await;
+    let metrics = stage.metrics(&follower).await.unwrap();
+    assert!(metrics.contains("agenttier_backup_leader 1.0\n"), "{metrics}");
+    assert!(proxy.writes().iter().any(is_snapshot));
 }

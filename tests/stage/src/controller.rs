@@ -112,15 +112,23 @@ impl Stage {
     /// # Errors
     /// When it does not say where that is, or does not answer.
     pub async fn metrics(&self, controller: &Process) -> Result<String> {
-        let log = controller.log()?;
-        let told = log
-            .lines()
-            .rev()
-            .find_map(|line| line.split_once("metrics: /metrics address=")?.1.split(' ').next());
-        let answer = get(told.context("the log names no address of metrics")?, "/metrics").await?;
+        let answer = get(&told_address(controller, "metrics: /metrics")?, "/metrics").await?;
         let (head, metrics) = answer.split_once("\r\n\r\n").context("no answer")?;
         ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
         Ok(metrics.to_owned())
+    }
+
+    /// Whether a controller says of itself that it is alive and ready.
+    ///
+    /// # Errors
+    /// When it does not say where it is to be asked, or does not answer.
+    pub async fn is_well(&self, controller: &Process) -> Result<bool> {
+        let address = told_address(controller, "health probes: /healthz, /readyz")?;
+        let mut well = true;
+        for probe in ["/healthz", "/readyz"] {
+            well &= get(&address, probe).await?.starts_with("HTTP/1.1 200");
+        }
+        Ok(well)
     }
 
     /// The controller's process.
@@ -130,6 +138,16 @@ impl Stage {
     pub fn controller(&self) -> Result<Process> {
         self.cluster.process(CONTROLLER)
     }
+}
+
+/// Where a controller's log says that it serves this.
+fn told_address(controller: &Process, what: &str) -> Result<String> {
+    let log = controller.log()?;
+    let told = log.lines().rev().find_map(|line| {
+        let (_, rest) = line.split_once(what)?;
+        rest.trim_start().strip_prefix("address=")?.split(' ').next()
+    });
+    told.map(str::to_owned).with_context(|| format!("the log names no address of {what}"))
 }
 
 /// Asks `/readyz`.
