@@ -73,6 +73,7 @@ fn render(order: &TakeSnapshot, at_rest_since: Option<Timestamp>) -> VolumeSnaps
         (marks::VOLUME_UID.to_owned(), order.volume.uid.to_string()),
         (marks::CLAIM.to_owned(), order.volume.claim.clone()),
         (marks::SLOT.to_owned(), order.slot.start().to_string()),
+        (marks::POLICY.to_owned(), order.policy.clone()),
         (marks::RETENTION.to_owned(), order.retention.to_string()),
     ]);
     if let Some(since) = at_rest_since {

@@ -70,6 +70,7 @@ impl Controller {
             limits: Limits {
                 snapshots_in_flight: self.snapshots_in_flight.into(),
                 deletions_in_flight: self.deletions_in_flight.into(),
+                ..Limits::default()
             },
             floor_per_minute: self.snapshots_per_minute_at_least,
             calls_at_once: self.calls_at_once.into(),

@@ -92,7 +92,7 @@ impl Plan {
         let regime = Regime::of(&survey.observed);
         let volumes = survey.judge(now, &regime);
         let mass = match self.scope.namespace {
-            None => mass_deletions(now, &volumes),
+            None => mass_deletions(now, regime.allowed(), &volumes),
             // Of a part nobody can tell how much it is of the whole.
             Some(_) => BTreeMap::new(),
         };
@@ -105,7 +105,7 @@ impl Plan {
             Some(_) => notices::reported(&survey.observed),
         };
         let capacity = Capacity::of(&volumes);
-        let max_snapshots = regime.limit.map(|limit| limit.allowed);
+        let max_snapshots = regime.allowed();
         let Survey { hidden, unreadable, .. } = survey;
         let report = Report {
             now,

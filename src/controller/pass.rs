@@ -148,7 +148,8 @@ impl Passes {
         self.noted.announced.forget(now);
         self.noted.unproved.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());
         let Noted { pacer, backoff, .. } = &self.noted;
-        let admission = admit(now, *pacer, &self.limits, &suspended, backoff.held(), &verdicts);
+        let limits = Limits { snapshots: regime.allowed(), ..self.limits };
+        let admission = admit(now, *pacer, &limits, &suspended, backoff.held(), &verdicts);
         self.noted.pacer = admission.pacer;
         let (volumes, actions, waiting) = (verdicts.len(), admission.actions.len(), admission.waiting.len());
         if actions > 0 {
@@ -193,7 +194,7 @@ impl Passes {
         let told = Told {
             now,
             verdicts: &verdicts,
-            pace: Pace { limits: self.limits, per_minute: admission.per_minute },
+            pace: Pace { limits, per_minute: admission.per_minute },
             suspended: self.notice.told(),
             mass: &admission.mass,
         };

@@ -38,6 +38,7 @@ pub fn recovery_point(snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
         at_rest_since: moment(marks::AT_REST_SINCE),
         after_switch: snapshot.annotations().contains_key(marks::AFTER_SWITCH),
         gone_since: moment(marks::GONE_SINCE),
+        policy: annotation(marks::POLICY),
         retention: annotation(marks::RETENTION).and_then(|retention| retention.parse().ok()),
         amendments: annotation(marks::RETENTION_CHANGES)
             .and_then(|changes| changes.parse().ok())
@@ -50,7 +51,7 @@ pub fn recovery_point(snapshot: &VolumeSnapshot) -> Option<RecoveryPoint> {
         cut: status.and_then(|status| status.creation_time.as_ref()).map(|time| time.0),
         ready: snapshot.is_ready(),
         error: status.and_then(|status| status.error.as_ref()).and_then(|error| error.message.clone()),
-        terminating: snapshot.metadata.deletion_timestamp.is_some(),
+        deleting_since: snapshot.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         pinned: is_pinned(snapshot),
         readers: BTreeSet::new(),
     })

@@ -50,6 +50,12 @@ impl Regime {
     pub fn pressure(&self) -> Pressure {
         self.limit.map_or(Pressure::None, |limit| limit.pressure)
     }
+
+    /// How many snapshots of ours may be held; `None` where no policy is in force.
+    #[must_use]
+    pub fn allowed(&self) -> Option<u32> {
+        self.limit.map(|limit| limit.allowed)
+    }
 }
 
 impl SnapshotLimit {

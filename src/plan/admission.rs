@@ -6,23 +6,26 @@ use jiff::Timestamp;
 
 use crate::mass::is_first_step;
 use crate::{
-    Action, ActionKind, HeldBack, MassDeletion, Pacer, Rate, Readiness, Reason, Suspension, Verdict,
-    VolumeUid, is_of_mass, mass_deletions,
+    Action, ActionKind, HeldBack, MassDeletion, Pacer, Rate, Readiness, Reason, Spent, Suspension, Verdict,
+    VolumeUid, excess, is_of_mass, mass_deletions,
 };
 
-/// How much may be under way at once.
+/// How much may be under way at once, and be there at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Snapshots of one CSI driver that are on their way. Slow ones have given up their place: a few that
     /// never get ready must not keep a driver from all its other volumes.
     pub snapshots_in_flight: usize,
-    /// Snapshots of one CSI driver that are being deleted: deleting is work for the storage too.
+    /// Snapshots of one CSI driver that are being deleted: deleting is work for the storage too. Here, too, those that
+    /// take longer than readyTimeout have given up their place.
     pub deletions_in_flight: usize,
+    /// Recovery points of ours in the cluster; `None` sets no limit.
+    pub snapshots: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { snapshots_in_flight: 10, deletions_in_flight: 20 }
+        Self { snapshots_in_flight: 10, deletions_in_flight: 20, snapshots: None }
     }
 }
 
@@ -69,8 +72,8 @@ impl Admission {
     }
 }
 
-/// Everything that is wanted, in the order to be done: prunes first, they free quota; then snapshots, of the volume
-/// that would lose the most work first; then notes. Of each kind, those of volumes where the last ones failed come last.
+/// Everything that is wanted, in the order to be done: prunes first, they free quota, those for the cluster's limit alone
+/// after the others, the oldest first; then snapshots, of the volume that would lose the most work first; then notes. Of each kind, those of volumes where the last ones failed come last.
 #[must_use]
 pub fn in_order<'v>(held: &HeldBack, verdicts: &'v [Verdict]) -> Vec<(&'v Verdict, &'v Action)> {
     let mut wanted: Vec<(&Verdict, &Action)> = verdicts
@@ -81,11 +84,14 @@ pub fn in_order<'v>(held: &HeldBack, verdicts: &'v [Verdict]) -> Vec<(&'v Verdic
         let uid = &action.volume().uid;
         let held = held.contains_key(&(uid.clone(), action.kind()));
         match action {
+            Action::Prune(prune) if prune.reason == Spent::NearLimit => {
+                (1, held, prune.taken_at, prune.name.as_str(), uid)
+            }
             Action::Prune(prune) => (0, held, Timestamp::MIN, prune.name.as_str(), uid),
             Action::TakeSnapshot(take) => {
-                (1, held || verdict.failed_snapshots > 0, take.exposed_since, "", uid)
+                (2, held || verdict.failed_snapshots > 0, take.exposed_since, "", uid)
             }
-            Action::Mark(mark) => (2, held, Timestamp::MIN, mark.name.as_str(), uid),
+            Action::Mark(mark) => (3, held, Timestamp::MIN, mark.name.as_str(), uid),
         }
     });
     wanted
@@ -102,7 +108,8 @@ pub fn admit(
     held: &HeldBack,
     verdicts: &[Verdict],
 ) -> Admission {
-    let mass = mass_deletions(now, verdicts);
+    let mut excess = excess(limits.snapshots, verdicts);
+    let mass = mass_deletions(now, limits.snapshots, verdicts);
     let mut rate = Rate::default();
     let mut load: BTreeMap<Option<&str>, Load> = BTreeMap::new();
     for verdict in verdicts {
@@ -111,7 +118,7 @@ pub fn admit(
         }
         let load = load.entry(verdict.driver.as_deref()).or_default();
         for point in verdict.points.iter().filter(|point| point.ours) {
-            load.deletions += usize::from(point.terminating);
+            load.deletions += usize::from(point.terminating && !point.stuck);
             load.snapshots += usize::from(!point.terminating && point.readiness == Readiness::InFlight);
         }
     }
@@ -147,10 +154,17 @@ pub fn admit(
             wait(Reason::MassDeletion);
             continue;
         }
+        if matches!(action, Action::Prune(prune) if prune.reason == Spent::NearLimit) && excess == 0 {
+            wait(Reason::NearLimit);
+            continue;
+        }
         let load = load.entry(verdict.driver.as_deref()).or_default();
         match action {
             Action::Mark(_) => {}
-            Action::Prune(_) if load.deletions < limits.deletions_in_flight => load.deletions += 1,
+            Action::Prune(_) if load.deletions < limits.deletions_in_flight => {
+                load.deletions += 1;
+                excess = excess.saturating_sub(1);
+            }
             Action::TakeSnapshot(_) if load.snapshots < limits.snapshots_in_flight => {
                 let Some(next) = pacer.take(now, rate) else {
                     wake_at(pacer.free_at());

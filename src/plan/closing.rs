@@ -12,7 +12,7 @@ pub(crate) fn close(volume: &VolumeUid, points: &[RecoveryPoint], readiness: &[R
     let newest = counted(volume, points, readiness).first().map(|&i| &points[i]);
     let keeper = newest.map(|point| Keeper { name: point.name.clone(), uid: point.uid.clone() });
     let fate = |(point, readiness): (&RecoveryPoint, &Readiness)| {
-        let free = point.is_ours_of(volume) && !point.terminating && held(point).is_none();
+        let free = point.is_ours_of(volume) && !point.terminating() && held(point).is_none();
         if free && *readiness == Readiness::Failed {
             Fate::Prune { reason: Spent::HoldsClaim, keeper: keeper.clone() }
         } else {

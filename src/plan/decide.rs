@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::closing::close;
 use crate::course::{Course, Tailored};
@@ -51,9 +51,14 @@ pub fn decide(
     let Conclusion { fates, mut wants, protection, interval, unchanged, mut notices, wake } = conclusion;
     wants.extend(judgement.hidden_from_agenttier(&fates));
     notices.extend(tailored.invalid.map(|message| Notice { reason: Reason::OverrideInvalid, message }));
+    let points = judged(now, volume, &readiness, fates, ready_timeout);
+    notices.extend(deletion_slow(&points));
     // Foreign points too: they are shown as well.
     let judgements = volume.points.iter().zip(&readiness).flat_map(|(point, readiness)| {
-        [readiness.changes_at(point, ready_timeout), point.dates_change_at(now)].into_iter().flatten()
+        let stuck_at = stuck_at(point, ready_timeout);
+        [readiness.changes_at(point, ready_timeout), point.dates_change_at(now), stuck_at]
+            .into_iter()
+            .flatten()
     });
     Verdict {
         sandbox: user_of(volume),
@@ -63,7 +68,7 @@ pub fn decide(
         retention,
         protection,
         wake: wake.into_iter().chain(judgements).filter(|at| *at > now).min(),
-        points: judged(now, volume, &readiness, fates),
+        points,
         failed_snapshots: sight.failed_since_ready,
         setbacks: setbacks(volume, around),
         unchanged,
@@ -107,10 +112,14 @@ impl Judgement<'_> {
         let Self { now, volume, sight, readiness, .. } = *self;
         let lately = lately_in_force(now, &volume.uid, &volume.points);
         let retentions = lately.clone().into_iter().chain([policy.retention]);
+        let pressure = self.around.pressure;
+        let retentions =
+            retentions.flat_map(|retention| [Some(retention), pressure.thinned(&retention)]).flatten();
         let ages_change = ages_change_at(now, retentions, &volume.uid, &volume.points, readiness);
         let rules = Rules {
             retention: policy.retention,
             lately,
+            pressure,
             adopted_since: policy.adopt_agenttier.then_some(volume.created),
         };
         let mut fates = retain(now, &rules, &volume.uid, &volume.points, readiness);
@@ -129,7 +138,7 @@ impl Judgement<'_> {
         wants.extend(self.no_longer_at_rest());
         if in_the_way.is_none() && !unchanged && turn.is_due(now, volume, sight) {
             wants.extend(
-                turn.order(&self.id, volume, sight, class.name, policy.retention)
+                turn.order(&self.id, volume, sight, class.name, policy)
                     .map(|take| Action::TakeSnapshot(self.of_known_rest(take))),
             );
         }
@@ -169,9 +178,7 @@ impl Judgement<'_> {
         let (class, in_the_way) = obstacle(now, policy, volume, sight, self.around.classes);
         let mut wants = Vec::new();
         if in_the_way.is_none() && turn.is_due(now, volume, sight) {
-            wants.extend(
-                turn.order(&self.id, volume, sight, class.name, policy.retention).map(Action::TakeSnapshot),
-            );
+            wants.extend(turn.order(&self.id, volume, sight, class.name, policy).map(Action::TakeSnapshot));
         }
         let mut wake: Vec<Timestamp> = turn.not_before.into_iter().collect();
         wake.push(Slots::of(&volume.uid, policy.interval).next_start(now));
@@ -238,6 +245,7 @@ impl Judgement<'_> {
                 name: point.name.clone(),
                 uid: point.uid.clone(),
                 version: point.version.clone(),
+                taken_at: point.taken_at(self.now),
                 reason: *reason,
                 early: match reason {
                     Spent::Adopted => true,
@@ -300,7 +308,7 @@ impl Judgement<'_> {
             return Vec::new();
         }
         let shown = self.volume.points.iter().zip(fates).filter(|(point, fate)| {
-            let ours = point.is_ours_of(&self.volume.uid) && !point.terminating;
+            let ours = point.is_ours_of(&self.volume.uid) && !point.terminating();
             ours && point.looks_like_agenttiers && matches!(fate, Fate::Keep(_))
         });
         shown.map(|(point, _)| self.mark(point, Note::HideFromAgentTier)).collect()
@@ -377,7 +385,32 @@ fn expiries(fates: &[Fate]) -> Vec<Timestamp> {
     expiries.collect()
 }
 
-fn judged(now: Timestamp, volume: &Volume, readiness: &[Readiness], fates: Vec<Fate>) -> Vec<Judged> {
+/// From when on the deletion of a point takes too long.
+fn stuck_at(point: &RecoveryPoint, ready_timeout: SignedDuration) -> Option<Timestamp> {
+    point.deleting_since.map(|since| since.checked_add(ready_timeout).unwrap_or(Timestamp::MAX))
+}
+
+fn deletion_slow(points: &[Judged]) -> Option<Notice> {
+    let stuck: Vec<&str> =
+        points.iter().filter(|point| point.ours && point.stuck).map(|point| point.name.as_str()).collect();
+    let first = stuck.first()?;
+    let others = if stuck.len() > 1 { format!(" and {} others", stuck.len() - 1) } else { String::new() };
+    Some(Notice {
+        reason: Reason::DeletionSlow,
+        message: format!(
+            "{first}{others} should have been deleted long ago: its finalizers say who is to see to that, and its \
+             VolumeSnapshotContent what the storage says"
+        ),
+    })
+}
+
+fn judged(
+    now: Timestamp,
+    volume: &Volume,
+    readiness: &[Readiness],
+    fates: Vec<Fate>,
+    ready_timeout: SignedDuration,
+) -> Vec<Judged> {
     let mut judged: Vec<Judged> = volume
         .points
         .iter()
@@ -389,7 +422,9 @@ fn judged(now: Timestamp, volume: &Volume, readiness: &[Readiness], fates: Vec<F
             readiness: *readiness,
             error: point.error.clone(),
             ours: point.is_ours_of(&volume.uid),
-            terminating: point.terminating,
+            policy: point.policy.clone(),
+            terminating: point.terminating(),
+            stuck: stuck_at(point, ready_timeout).is_some_and(|at| at <= now),
             fate,
         })
         .collect();

@@ -35,6 +35,8 @@ pub enum Spent {
     OverCount,
     /// It is not the newest of its day, week or month.
     ThinnedOut,
+    /// The cluster holds nearly as many snapshots as are allowed, and it is older than 48 h and not the newest of its day.
+    NearLimit,
     /// It failed, and a newer one is Ready.
     Failed,
     /// AgentTier made it; the policy adopts those, and it is older than `maxAge`.
@@ -163,6 +165,7 @@ impl fmt::Display for Spent {
             Self::PastRetention => "past retention",
             Self::OverCount => "over maxCount",
             Self::ThinnedOut => "thinned out",
+            Self::NearLimit => "thinned out, for maxSnapshots is near",
             Self::Failed => "failed",
             Self::Adopted => "AgentTier's, past retention",
             Self::SandboxGone => "its sandbox is gone",

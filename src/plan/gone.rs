@@ -38,7 +38,7 @@ pub(crate) fn to_mark<'p>(
     readiness: &[Readiness],
 ) -> Option<&'p RecoveryPoint> {
     let newest = || {
-        let ours = points.iter().filter(|point| point.is_ours_of(volume) && !point.terminating);
+        let ours = points.iter().filter(|point| point.is_ours_of(volume) && !point.terminating());
         ours.max_by_key(|point| (point.created, &point.name))
     };
     counted(volume, points, readiness).first().map(|&i| &points[i]).or_else(newest)
@@ -57,7 +57,7 @@ pub(crate) fn leave(
         let point = &points[i];
         match held(point) {
             _ if !point.is_ours_of(volume) => Err(Keep::OtherVolume),
-            _ if point.terminating => Err(Keep::Leaving),
+            _ if point.terminating() => Err(Keep::Leaving),
             Some(keep) => Err(keep),
             None if readiness[i].is_in_flight() => Err(Keep::NotReady),
             None if now < until => Err(Keep::SandboxGone { until }),

@@ -67,7 +67,7 @@ pub use ownership::{Foreign, Ownership, ownership};
 pub use pacing::{Pacer, Rate};
 pub use period::read_period;
 pub use policy::{Bounds, Governance, Interval, IntervalError, Policy, SHORTEST_INTERVAL};
-pub use pressure::Pressure;
+pub use pressure::{Pressure, excess};
 pub use readiness::{FAILED_AFTER, Readiness};
 pub use reason::Reason;
 pub use record::{

@@ -45,6 +45,8 @@ pub const RECORD: &str = "backup.agenttier.io/record";
 pub const SANDBOX_PHASE: &str = "backup.agenttier.io/sandbox-phase";
 /// The retention that was in force when a recovery point was taken.
 pub const RETENTION: &str = "backup.agenttier.io/retention";
+/// Name of the BackupPolicy that a recovery point was taken under.
+pub const POLICY: &str = "backup.agenttier.io/policy";
 /// On a recovery point: retentions that came into force while no newer one was taken.
 pub const RETENTION_CHANGES: &str = "backup.agenttier.io/retention-changes";
 /// On a recovery point that was taken at rest: when its Sandbox had last been active (RFC 3339).

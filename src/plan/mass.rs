@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::{Action, Fate, Judged, Keep, Note, Verdict};
+use crate::{Action, Fate, Judged, Keep, Note, Spent, Verdict, excess};
 
 /// So long a confirmation holds.
 const CONFIRMED_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -13,7 +13,7 @@ const CONFIRMED_FOR: SignedDuration = SignedDuration::from_hours(24);
 const AT_ONCE: usize = 10;
 
 /// Deletions under one policy that nobody can have meant without saying so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MassDeletion {
     /// Recovery points that would be deleted sooner than was promised when they were taken: at once, or as soon as the
@@ -25,18 +25,30 @@ pub struct MassDeletion {
     pub gone: usize,
     /// Of so many.
     pub of_volumes: usize,
+    /// The recovery points are those that were taken under this policy, before the present one took its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_under: Option<String>,
 }
 
 /// The policies under which more than a tenth of all recovery points is to be deleted at once before its time, or more
 /// than half of all volumes is found gone; without those where somebody has confirmed it in the last 24 h.
 ///
+/// Points that were taken under another policy are counted by themselves: where a policy was deleted or selects other
+/// namespaces by now, the one that follows has many more, among which they would not show.
+///
 /// Volumes lose the protection of an earlier retention one by one, as their turns come: those that wait for it count too,
 /// once the first deletion is due. Otherwise each pass would be small.
 ///
 /// What has outlived the retention that it was taken under does not count, however much of it there is: after an outage
-/// that is a backlog, which may be all that fills a quota. Nor does what failed.
+/// that is a backlog, which may be all that fills a quota. Nor does what failed. Of what goes for the limit of
+/// `snapshots` in the cluster, no more counts than is needed for that.
 #[must_use]
-pub fn mass_deletions(now: Timestamp, verdicts: &[Verdict]) -> BTreeMap<String, MassDeletion> {
+pub fn mass_deletions(
+    now: Timestamp,
+    snapshots: Option<u32>,
+    verdicts: &[Verdict],
+) -> BTreeMap<String, MassDeletion> {
+    let excess = excess(snapshots, verdicts);
     let mut by_policy: BTreeMap<&str, Vec<&Verdict>> = BTreeMap::new();
     for verdict in verdicts {
         if let Some(policy) = verdict.policy.as_deref() {
@@ -46,27 +58,72 @@ pub fn mass_deletions(now: Timestamp, verdicts: &[Verdict]) -> BTreeMap<String, 
     let held = by_policy.into_iter().filter_map(|(policy, verdicts)| {
         let confirmed =
             verdicts.iter().filter_map(|verdict| verdict.deletions_confirmed).any(|at| holds(now, at));
-        let mass = mass(&verdicts)?;
-        (!confirmed).then(|| (policy.to_owned(), mass))
+        let mass = (!confirmed).then(|| mass(policy, excess, &verdicts))?;
+        mass.map(|mass| (policy.to_owned(), mass))
     });
     held.collect()
 }
 
-fn mass(verdicts: &[&Verdict]) -> Option<MassDeletion> {
-    let wants = || verdicts.iter().flat_map(|verdict| &verdict.wants);
-    let points = || verdicts.iter().flat_map(|verdict| &verdict.points).filter(|point| point.ours);
-    let early = wants().filter(|action| is_early(action)).count();
-    let waiting = if early > 0 { points().filter(|point| waits_for_its_day(point)).count() } else { 0 };
-    let mass = MassDeletion {
-        points: early + waiting,
-        of_points: points().filter(|point| !point.terminating).count(),
-        gone: wants().filter(|action| is_first_step(action)).count(),
-        of_volumes: verdicts.len(),
-    };
-    let points = mass.points > (mass.of_points / 10).max(AT_ONCE);
+/// Of the points that were taken under one policy.
+#[derive(Default)]
+struct Share {
+    points: usize,
+    early: usize,
+    for_limit: usize,
+    waiting: usize,
+}
+
+fn mass(policy: &str, excess: usize, verdicts: &[&Verdict]) -> Option<MassDeletion> {
+    let gone =
+        verdicts.iter().flat_map(|verdict| &verdict.wants).filter(|action| is_first_step(action)).count();
     // Sandboxes come and go; that most are gone at once is no ordinary evening.
-    let gone = mass.gone > (mass.of_volumes / 2).max(AT_ONCE);
-    (points || gone).then_some(mass)
+    let gone_in_mass = gone > (verdicts.len() / 2).max(AT_ONCE);
+    let shares = shares(policy, verdicts);
+    let mass_of = |(taken_under, share): (Option<&str>, Share)| {
+        let early = share.early + share.for_limit.min(excess);
+        let points = early + if early > 0 { share.waiting } else { 0 };
+        let few = if taken_under.is_none() { AT_ONCE } else { 1 };
+        let mass = MassDeletion {
+            points,
+            of_points: share.points,
+            gone,
+            of_volumes: verdicts.len(),
+            taken_under: taken_under.map(str::to_owned),
+        };
+        (points > (share.points / 10).max(few), mass)
+    };
+    let mut masses = shares.into_iter().map(mass_of).collect::<Vec<_>>();
+    let worst = masses.iter().position(|(is_mass, _)| *is_mass);
+    // Where it is for the volumes alone, those of the policy's own are told.
+    worst.or(gone_in_mass.then_some(0)).map(|i| masses.swap_remove(i).1)
+}
+
+/// Those of the policy's own first, which are there even where they are none.
+fn shares<'v>(policy: &str, verdicts: &[&'v Verdict]) -> BTreeMap<Option<&'v str>, Share> {
+    let mut shares: BTreeMap<Option<&str>, Share> = BTreeMap::from([(None, Share::default())]);
+    for verdict in verdicts {
+        let reasons: BTreeMap<&str, Spent> = verdict.wants.iter().filter_map(early).collect();
+        for point in verdict.points.iter().filter(|point| point.ours) {
+            let taken_under = point.policy.as_deref().filter(|taken_under| *taken_under != policy);
+            let share = shares.entry(taken_under).or_default();
+            share.points += usize::from(!point.terminating);
+            share.waiting += usize::from(waits_for_its_day(point));
+            match reasons.get(point.name.as_str()) {
+                Some(Spent::NearLimit) => share.for_limit += 1,
+                Some(_) => share.early += 1,
+                None => {}
+            }
+        }
+    }
+    shares
+}
+
+/// The point that goes before its time, and why.
+fn early(action: &Action) -> Option<(&str, Spent)> {
+    match action {
+        Action::Prune(prune) if prune.early => Some((&prune.name, prune.reason)),
+        _ => None,
+    }
 }
 
 fn waits_for_its_day(point: &Judged) -> bool {
@@ -76,11 +133,7 @@ fn waits_for_its_day(point: &Judged) -> bool {
 /// Whether an action is one that a mass deletion consists of.
 #[must_use]
 pub fn is_of_mass(action: &Action) -> bool {
-    is_early(action) || is_first_step(action)
-}
-
-fn is_early(action: &Action) -> bool {
-    matches!(action, Action::Prune(prune) if prune.early)
+    early(action).is_some() || is_first_step(action)
 }
 
 /// Whether an action is the first step to deleting all points of a sandbox.

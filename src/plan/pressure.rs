@@ -5,7 +5,7 @@
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use crate::{Interval, Policy};
+use crate::{Interval, Policy, Retention, Verdict};
 
 /// Past this age only one point a day stays when the limit is near.
 const THIN_AFTER: SignedDuration = SignedDuration::from_hours(48);
@@ -26,23 +26,42 @@ impl Pressure {
     /// Of so many snapshots of ours where so many are allowed.
     #[must_use]
     pub fn of(ours: usize, allowed: u32) -> Self {
-        let (ours, allowed) = (ours as u128, u128::from(allowed));
         match () {
-            () if ours >= allowed => Self::AtLimit,
-            () if ours * 10 >= allowed * 9 => Self::NearLimit,
+            () if ours as u128 >= u128::from(allowed) => Self::AtLimit,
+            () if ours >= near(allowed) => Self::NearLimit,
             () => Self::None,
         }
     }
 
-    /// The policy under this pressure. The newest Ready point, `keepLast` and pins are not touched by it.
+    /// The interval under this pressure.
     pub(crate) fn relieve(self, policy: &mut Policy) {
-        if self >= Self::NearLimit {
-            let daily = &mut policy.retention.thin.daily;
-            *daily = Some(daily.map_or(THIN_AFTER, |from| from.min(THIN_AFTER)));
-        }
         if self == Self::AtLimit {
             let doubled = policy.interval.duration().saturating_mul(2);
             policy.interval = Interval::new(doubled).unwrap_or(policy.interval);
         }
     }
+
+    /// What a retention comes to under pressure; `None` without. The newest Ready point, `keepLast` and pins are not touched
+    /// by it.
+    pub(crate) fn thinned(self, retention: &Retention) -> Option<Retention> {
+        let mut thinned = *retention;
+        let daily = &mut thinned.thin.daily;
+        *daily = Some(daily.map_or(THIN_AFTER, |from| from.min(THIN_AFTER)));
+        (self >= Self::NearLimit).then_some(thinned)
+    }
+}
+
+/// So many recovery points of ours would have to go for the cluster not to be near its limit. No more are thinned out for
+/// that: a few at a time for as long as it grows slowly, and a mass, which waits for somebody's word, where the limit
+/// was mistyped.
+#[must_use]
+pub fn excess(allowed: Option<u32>, verdicts: &[Verdict]) -> usize {
+    let points = verdicts.iter().flat_map(|verdict| &verdict.points);
+    let ours = points.filter(|point| point.ours && !point.terminating).count();
+    allowed.map_or(0, |allowed| (ours + 1).saturating_sub(near(allowed)))
+}
+
+/// From so many on the limit is near: 90 % of it.
+fn near(allowed: u32) -> usize {
+    usize::try_from((u64::from(allowed) * 9).div_ceil(10)).unwrap_or(usize::MAX)
 }

@@ -64,6 +64,8 @@ pub enum Reason {
     SnapshotSlow,
     /// The last snapshot failed.
     SnapshotFailed,
+    /// A snapshot that is being deleted is still there after readyTimeout.
+    DeletionSlow,
     /// It is due and its turn comes.
     WaitingForTurn,
     /// It is due, and so many snapshots of its driver are under way that no other may start.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::thinning::judged_by;
-use crate::{Fate, Keep, Keeper, Ownership, Readiness, RecoveryPoint, Retention, Spent, VolumeUid};
+use crate::{Fate, Keep, Keeper, Ownership, Pressure, Readiness, RecoveryPoint, Retention, Spent, VolumeUid};
 
 /// By what a volume's points are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +14,19 @@ pub struct Rules {
     pub retention: Retention,
     /// Those that were in force until lately: what one of them keeps stays.
     pub lately: BTreeSet<Retention>,
+    /// How near the cluster is to its limit of snapshots: what each of these keeps is thinned out for that, at once.
+    pub pressure: Pressure,
     /// AgentTier's own scheduled snapshots are pruned too, if they were made since: it knows claims by name alone, and
     /// older ones are of an earlier claim of that name.
     pub adopted_since: Option<Timestamp>,
+}
+
+impl Rules {
+    /// What these come to under pressure; nothing without.
+    fn pressed(&self) -> impl Iterator<Item = Retention> {
+        let all = self.lately.iter().chain([&self.retention]);
+        all.filter_map(|retention| self.pressure.thinned(retention))
+    }
 }
 
 /// Decides over all points of a claim; the answer has their order.
@@ -35,6 +45,7 @@ pub fn retain(
     let taken_at: Vec<Timestamp> = counted.iter().map(|&i| points[i].taken_at(now)).collect();
     let said = judged_by(&rules.retention, now, &taken_at);
     let before: Vec<_> = rules.lately.iter().map(|retention| judged_by(retention, now, &taken_at)).collect();
+    let pressed: Vec<_> = rules.pressed().map(|retention| judged_by(&retention, now, &taken_at)).collect();
     let newest = counted.first().map(|&i| &points[i]);
     let keeper = newest.map(|point| Keeper { name: point.name.clone(), uid: point.uid.clone() });
 
@@ -48,13 +59,15 @@ pub fn retain(
                 Err(Keep::AgentTiers)
             }
             Ownership::Ours { volume: held } if held != volume => Err(Keep::OtherVolume),
-            _ if point.terminating => Err(Keep::Leaving),
+            _ if point.terminating() => Err(Keep::Leaving),
             Ownership::AgentTier if !is_older => Err(Keep::AgentTiers),
             Ownership::AgentTier => adopted(now, rules, point),
             Ownership::Ours { .. } => match rank {
-                Some(rank) => said[rank]
-                    .clone()
-                    .map_or_else(|spent| kept_lately(&before, rank).map_or(Ok(spent), Err), Err),
+                Some(rank) => match (said[rank].clone(), kept_lately(&before, rank)) {
+                    (Err(spent), None) => Ok(spent),
+                    _ if is_pressed_out(&pressed, rank) => Ok(Spent::NearLimit),
+                    (Err(_), Some(keep)) | (Ok(keep), _) => Err(keep),
+                },
                 None if readiness[i] == Readiness::Failed && is_older => Ok(Spent::Failed),
                 None => Err(Keep::NotReady),
             },
@@ -73,7 +86,7 @@ pub fn retain(
 /// The name settles a tie, so that two passes agree.
 pub(crate) fn counted(volume: &VolumeUid, points: &[RecoveryPoint], readiness: &[Readiness]) -> Vec<usize> {
     let counts = |i: &usize| {
-        points[*i].is_ours_of(volume) && readiness[*i] == Readiness::Ready && !points[*i].terminating
+        points[*i].is_ours_of(volume) && readiness[*i] == Readiness::Ready && !points[*i].terminating()
     };
     let mut counted: Vec<usize> = (0..points.len()).filter(counts).collect();
     counted.sort_by(|&a, &b| age_order(&points[b]).cmp(&age_order(&points[a])));
@@ -99,6 +112,11 @@ fn kept_lately(before: &[Vec<Result<Keep, Spent>>], rank: usize) -> Option<Keep>
     let kept: Vec<&Keep> = before.iter().filter_map(|said| said[rank].as_ref().ok()).collect();
     let until = kept.iter().filter_map(|keep| keep.until()).min();
     (!kept.is_empty()).then_some(Keep::RetentionShortened { until })
+}
+
+/// Whether none of them keeps it, where there are any.
+fn is_pressed_out(pressed: &[Vec<Result<Keep, Spent>>], rank: usize) -> bool {
+    !pressed.is_empty() && pressed.iter().all(|said| said[rank].is_err())
 }
 
 /// AgentTier's own go by age alone, as they do under its own loop.

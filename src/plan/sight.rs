@@ -41,7 +41,7 @@ impl Sight {
         let of_agenttier = volume.points.iter().filter(|point| {
             // It knows claims by name alone: an older one is of an earlier claim.
             let of_this = point.ownership == Ownership::AgentTier && point.created >= volume.created;
-            of_this && point.ready && !point.terminating
+            of_this && point.ready && !point.terminating()
         });
         Self {
             newest_ready: ready().map(|(point, _)| point.taken_at(now)).max(),
@@ -75,5 +75,5 @@ fn own<'v>(
     readiness: &'v [Readiness],
 ) -> impl Iterator<Item = (&'v RecoveryPoint, Readiness)> {
     let points = volume.points.iter().zip(readiness.iter().copied());
-    points.filter(|(point, _)| point.is_ours_of(&volume.uid) && !point.terminating)
+    points.filter(|(point, _)| point.is_ours_of(&volume.uid) && !point.terminating())
 }

@@ -3,9 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::sight::Sight;
-use crate::{
-    FAILED_AFTER, Policy, Readiness, Retention, Slot, Slots, TakeSnapshot, Volume, VolumeId, snapshot_name,
-};
+use crate::{FAILED_AFTER, Policy, Readiness, Slot, Slots, TakeSnapshot, Volume, VolumeId, snapshot_name};
 
 /// The slot that it is, and when it may be tried in.
 #[derive(Clone, Copy)]
@@ -25,7 +23,7 @@ impl Turn {
             .filter(|(point, readiness)| {
                 **readiness == Readiness::Failed
                     && point.is_ours_of(&volume.uid)
-                    && !point.terminating
+                    && !point.terminating()
                     && point.covers(now) >= slot.start()
             })
             .map(|(point, _)| point.created)
@@ -59,7 +57,7 @@ impl Turn {
         volume: &Volume,
         sight: &Sight,
         class: Option<String>,
-        retention: Retention,
+        policy: &Policy,
     ) -> Option<TakeSnapshot> {
         let name = (0..=u32::MAX)
             .map(|attempt| snapshot_name(&volume.claim, self.slot, attempt))
@@ -70,7 +68,8 @@ impl Turn {
             slot: self.slot,
             class,
             sandbox: volume.sandbox.clone(),
-            retention,
+            policy: policy.name.clone(),
+            retention: policy.retention,
             at_rest_since: resting_since(volume),
             after_switch: volume.switched_to.is_some(),
             hidden_from_agenttier: volume.agenttier_loop.sweeps(),

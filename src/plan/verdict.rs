@@ -124,8 +124,13 @@ pub struct Judged {
     pub error: Option<String>,
     /// Whether it was made by us of this very volume.
     pub ours: bool,
+    /// The policy that it was taken under, where it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// It is being deleted.
     pub terminating: bool,
+    /// Its deletion takes longer than readyTimeout.
+    pub stuck: bool,
     /// What becomes of it.
     #[serde(flatten)]
     pub fate: Fate,
@@ -259,6 +264,8 @@ pub struct Prune {
     pub uid: String,
     /// Its resourceVersion as planned with: a precondition of the delete.
     pub version: String,
+    /// The moment that its data is from.
+    pub taken_at: Timestamp,
     /// Why it is of no more use.
     pub reason: Spent,
     /// It goes sooner than was promised when it was taken: the retention that it carries would keep it.
@@ -349,6 +356,8 @@ pub struct TakeSnapshot {
     pub class: Option<String>,
     /// The Sandbox that uses the volume.
     pub sandbox: Option<crate::SandboxRef>,
+    /// Name of the policy that is in force; the snapshot carries it.
+    pub policy: String,
     /// The retention that is in force; the snapshot carries it.
     pub retention: Retention,
     /// If neither a pod nor an attachment is on the volume, the snapshot is one at rest: of a Sandbox that is Stopped

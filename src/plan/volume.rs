@@ -153,6 +153,8 @@ pub struct RecoveryPoint {
     pub after_switch: bool,
     /// When the Sandbox was found gone, where it says so.
     pub gone_since: Option<Timestamp>,
+    /// The policy that it was taken under, where it says so.
+    pub policy: Option<String>,
     /// The retention that was in force when it was taken, where it says so.
     pub retention: Option<Retention>,
     /// Those that came into force while no newer one was taken, where it says so.
@@ -171,8 +173,8 @@ pub struct RecoveryPoint {
     pub ready: bool,
     /// The message of `status.error`, where set.
     pub error: Option<String>,
-    /// It has a deletionTimestamp.
-    pub terminating: bool,
+    /// Its deletionTimestamp: since when it is being deleted.
+    pub deleting_since: Option<Timestamp>,
     /// Somebody pinned it.
     pub pinned: bool,
     /// What still reads from it, for example a claim that is being filled.
@@ -207,6 +209,12 @@ impl RecoveryPoint {
     fn believable(&self, at: Option<Timestamp>) -> Option<Timestamp> {
         let latest = self.created.checked_add(FAILED_AFTER).unwrap_or(Timestamp::MAX);
         at.filter(|at| (self.created..=latest).contains(at))
+    }
+
+    /// It is being deleted.
+    #[must_use]
+    pub fn terminating(&self) -> bool {
+        self.deleting_since.is_some()
     }
 
     /// Made by us, of the volume with this UID.

@@ -39,9 +39,12 @@ fn near(SnapshotLimit { allowed, pressure }: SnapshotLimit) -> Option<Notice> {
 #[must_use]
 pub fn confirm(policy: &str, mass: &MassDeletion) -> Notice {
     let what = if mass.points > 0 {
+        let taken = mass.taken_under.as_ref().map(|policy| format!(" taken under the policy {policy}"));
         format!(
-            "{} of {} recovery points would be deleted sooner than was promised when they were taken",
-            mass.points, mass.of_points
+            "{} of {} recovery points{} would be deleted sooner than was promised when they were taken",
+            mass.points,
+            mass.of_points,
+            taken.unwrap_or_default()
         )
     } else {
         format!("the sandboxes of {} of {} volumes would be found gone at once", mass.gone, mass.of_volumes)

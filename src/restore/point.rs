@@ -108,7 +108,7 @@ fn wanted(source: &Sandbox, volume: Option<String>, as_of: Option<Timestamp>) ->
 
 /// A snapshot of ours that can be restored from.
 pub(crate) fn candidate(snapshot: &VolumeSnapshot) -> Option<Candidate> {
-    let point = recovery_point(snapshot).filter(|point| point.ready && !point.terminating)?;
+    let point = recovery_point(snapshot).filter(|point| point.ready && !point.terminating())?;
     let taken_at = point.taken_at(Timestamp::now());
     let Ownership::Ours { volume } = point.ownership else { return None };
     Some(Candidate {

@@ -2,9 +2,10 @@
 
 use agenttier_backup::act::{Executor, Failure};
 use agenttier_backup::leader::Leadership;
+use agenttier_backup::observe::recovery_point;
 use agenttier_backup_plan::{
-    Action, Interval, Keeper, Prune, Retention, Safety, Slots, Spent, TakeSnapshot, VolumeId, VolumeUid,
-    snapshot_name,
+    Action, Interval, Keeper, Mark, Note, Prune, RecoveryPoint, Retention, Safety, Slots, Spent,
+    TakeSnapshot, VolumeId, VolumeUid, snapshot_name,
 };
 use double::{NewSandbox, Phase};
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +28,7 @@ fn take(uid: &str) -> Action {
         slot,
         class: None,
         sandbox: None,
+        policy: "default".into(),
         retention: Retention::for_at_least(SignedDuration::from_hours(24)),
         at_rest_since: None,
         after_switch: false,
@@ -65,6 +67,7 @@ async fn stale_orders_are_not_carried_out() {
             name: point.name_any(),
             uid: point.uid().unwrap(),
             version: version.to_owned(),
+            taken_at: Timestamp::now(),
             reason: Spent::PastRetention,
             early: false,
             safety: Safety::Keeper(Keeper { name: point.name_any(), uid: keeper.to_owned() }),
@@ -75,6 +78,49 @@ async fn stale_orders_are_not_carried_out() {
     let live = point.resource_version().unwrap();
     assert!(matches!(run(prune(&live, "gone")).await, Err(Failure::KeeperUnfit { .. })));
     assert_eq!(stage.points(TEAM).await.unwrap().count(), 1, "still there");
+}
+
+/// Where no new point is taken, the newest says that the retention was changed, once and again.
+#[tokio::test]
+async fn a_change_of_retention_is_noted_on_the_object_that_was_planned_with() {
+    let stage = stage("amendments").await;
+    workspace(&stage, "w", STORAGE_CLASS).await;
+    let uid = claims(&stage).get("w").await.unwrap().uid().unwrap();
+    let executor = Executor::new(stage.client.clone(), Leadership::alone(), 1);
+    let run =
+        async |now, action| executor.run(now, vec![action], &CancellationToken::new()).await.remove(0).result;
+    run(Timestamp::now(), take(&uid)).await.unwrap();
+    let point = async || {
+        let points = stage.points(TEAM).await.unwrap().0;
+        recovery_point(&points[0]).expect("the API server has made it")
+    };
+    let mark = |point: &RecoveryPoint, hours: i64| {
+        Action::Mark(Mark {
+            volume: VolumeId { namespace: TEAM.into(), claim: "w".into(), uid: VolumeUid::new(&uid) },
+            name: point.name.clone(),
+            uid: point.uid.clone(),
+            version: point.version.clone(),
+            note: Note::RetentionChanged {
+                before: point.amendments.clone(),
+                retention: Retention::for_at_least(SignedDuration::from_hours(hours)),
+            },
+        })
+    };
+    let ready = async || Ok(stage.points(TEAM).await?.ready().count().eq(&1).then_some(()));
+    eventually("it is ready, and changes no more", ready).await;
+
+    let first = point().await;
+    assert_eq!(first.policy.as_deref(), Some("default"));
+    let at: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
+    run(at, mark(&first, 9)).await.unwrap();
+    let second = point().await;
+    run(at + SignedDuration::from_hours(1), mark(&second, 8)).await.unwrap();
+    assert_eq!(
+        point().await.amendments.to_string(),
+        "2026-01-02T03:04:05Z maxAge=32400s keepLast=1; 2026-01-02T04:04:05Z maxAge=28800s keepLast=1"
+    );
+    assert_eq!(point().await.retention, first.retention, "what it was taken under stays");
+    assert!(matches!(run(at, mark(&first, 7)).await, Err(Failure::Changed)), "it has changed since");
 }
 
 /// AgentTier's CRD lets a Sandbox have no spec. Such a one stops neither the controller nor the commands.

@@ -16,7 +16,9 @@ fn point(name: &str, readiness: Readiness) -> Judged {
         readiness,
         error: None,
         ours: true,
+        policy: None,
         terminating: false,
+        stuck: false,
         fate: Fate::Keep(Keep::Newest),
     }
 }

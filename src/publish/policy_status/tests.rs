@@ -12,7 +12,7 @@ fn status_of(
     suspended: &[Suspension],
     reach: impl FnOnce() -> Reach,
 ) -> BackupPolicyStatus {
-    let limits = Limits { snapshots_in_flight: 10, deletions_in_flight: 20 };
+    let limits = Limits { snapshots_in_flight: 10, deletions_in_flight: 20, snapshots: None };
     let pace = Pace { limits, per_minute: 1.25 };
     let told = Told { now: NOW, verdicts, pace, suspended, mass: &BTreeMap::new() };
     policy_status(policy, &told, &[], reach)

@@ -11,7 +11,7 @@ use crate::world::{
     NOW, every, failing, hours, judge, minutes, policy, ready, seconds, unready, volume, with,
 };
 
-const PLENTY: Limits = Limits { snapshots_in_flight: 1000, deletions_in_flight: 1000 };
+const PLENTY: Limits = Limits { snapshots_in_flight: 1000, deletions_in_flight: 1000, snapshots: None };
 
 /// So many volumes need so much that the pace of these tests is not the limit: a start every 0.8 s and less,
 /// ten seconds' worth at once.
@@ -119,7 +119,7 @@ fn slow_failed_leaving_and_foreign_snapshots_hold_no_place() {
     let verdicts = [
         stuck("slow", hours(2), |_| ()),
         stuck("failed", hours(25), |_| ()),
-        stuck("leaving", minutes(1), |point| point.terminating = true),
+        stuck("leaving", minutes(1), |point| point.deleting_since = Some(NOW)),
         stuck("foreign", minutes(1), |point| {
             point.ownership = Ownership::AgentTier;
         }),
@@ -140,16 +140,51 @@ fn deletions_have_a_cap_of_their_own_per_driver() {
         volume
     };
     let mut leaving = laden("a", "x");
-    leaving.points[1].terminating = true;
+    leaving.points[1].deleting_since = Some(NOW);
     let verdicts = [leaving, laden("b", "y")].map(|volume| {
         let mut verdict = verdict(&volume);
         verdict.wants.retain(|action| matches!(action, Action::Prune(_)));
         verdict
     });
-    let limits = Limits { deletions_in_flight: 2, snapshots_in_flight: 0 };
+    let limits = Limits { deletions_in_flight: 2, snapshots_in_flight: 0, ..PLENTY };
     let admission = admit_all(&limits, &HeldBack::new(), &verdicts);
     assert_eq!(list(&admission), ["prune a-2", "prune b-1", "prune b-2"]);
     assert_eq!(waits(&admission), [("a", Reason::DriverBusy), ("b", Reason::DriverBusy)]);
+}
+
+/// A few that are never gone, for example for a finalizer that nobody serves, must not keep a driver from all other
+/// deletions.
+#[test]
+fn a_deletion_that_takes_too_long_gives_up_its_place() {
+    let mut leaving = exposed("a", "d", hours(30));
+    let gone = ready(&leaving, "a-stuck", NOW - hours(90));
+    leaving = with(leaving, [gone]);
+    leaving.points[1].deleting_since = Some(NOW - hours(1));
+    let mut other = exposed("b", "d", hours(30));
+    let old = ready(&other, "b-old-2", NOW - hours(90));
+    other = with(other, [old]);
+    let limits = Limits { deletions_in_flight: 1, snapshots_in_flight: 0, ..PLENTY };
+    let at = |now: Timestamp| {
+        let verdicts = [judge(now, &brisk(), &leaving), judge(now, &brisk(), &other)];
+        let admission = admit(now, Pacer::new(), &limits, &[], &HeldBack::new(), &verdicts);
+        let [verdict, _] = verdicts;
+        let told = verdict.notices.into_iter().find(|notice| notice.reason == Reason::DeletionSlow);
+        (list(&admission), told.map(|notice| notice.message), verdict.wake)
+    };
+    let before = at(NOW - seconds(1));
+    assert_eq!((before.0, before.1), (vec![], None));
+    assert_eq!(before.2, Some(NOW), "it is looked at in time");
+    let (list, told, _) = at(NOW);
+    assert_eq!(list, ["prune b-old-2"]);
+    assert!(told.unwrap().starts_with("a-stuck should have been deleted long ago"));
+    // Of others' it is nobody's business here.
+    let mut foreign = leaving.clone();
+    foreign.points[1].ownership = Ownership::AgentTier;
+    assert!(judge(NOW, &brisk(), &foreign).notices.is_empty());
+    // Of several, one is named.
+    leaving.points[0].deleting_since = Some(NOW - hours(2));
+    let told = judge(NOW, &brisk(), &leaving).notices;
+    assert!(told[0].message.starts_with("a-old and 1 others should"), "{told:?}");
 }
 
 #[test]
@@ -235,7 +270,7 @@ fn a_deletion_that_failed_before_keeps_no_other_from_its_place() {
         laden.points.push(ready(&laden, &format!("{uid}-older"), NOW - hours(48)));
         verdict(&laden)
     });
-    let limits = Limits { deletions_in_flight: 1, snapshots_in_flight: 0 };
+    let limits = Limits { deletions_in_flight: 1, snapshots_in_flight: 0, ..PLENTY };
     assert_eq!(list(&admit_all(&limits, &HeldBack::new(), &verdicts)), ["prune a-older"]);
     assert_eq!(list(&admit_all(&limits, &prunes_of("a", NOW - seconds(1)), &verdicts)), ["prune b-older"]);
 }
@@ -316,7 +351,7 @@ proptest! {
                 held.extend(prunes_of(&uid, NOW + seconds(1)));
             }
         }
-        let limits = Limits { snapshots_in_flight, deletions_in_flight };
+        let limits = Limits { snapshots_in_flight, deletions_in_flight, snapshots: None };
         let admission = admit_all(&limits, &held, &verdicts);
 
         let wanted: usize = verdicts.iter().map(|verdict| verdict.wants.len()).sum();

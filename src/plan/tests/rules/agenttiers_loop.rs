@@ -86,7 +86,7 @@ fn only_a_good_one_of_its_own_counts() {
     let volume = covered(AgentTierLoop::Covers);
     let spoiled: [fn(&mut RecoveryPoint); 4] = [
         |point| point.ready = false,
-        |point| point.terminating = true,
+        |point| point.deleting_since = Some(NOW),
         |point| point.ownership = Ownership::Foreign(agenttier_backup_plan::Foreign::Unmarked),
         |point| point.ownership = Ownership::Foreign(agenttier_backup_plan::Foreign::Clone),
     ];
@@ -128,7 +128,7 @@ fn what_must_stay_gives_up_the_label_while_it_sweeps() {
     namesakes.ownership = Ownership::Ours { volume: agenttier_backup_plan::VolumeUid::new("another") };
     namesakes.pinned = true;
     let mut leaving = ready(&bare, "leaving", NOW - hours(62));
-    (leaving.terminating, leaving.pinned) = (true, true);
+    (leaving.deleting_since, leaving.pinned) = (Some(NOW), true);
     let mut already = ready(&bare, "hidden-already", NOW - hours(63));
     (already.pinned, already.looks_like_agenttiers) = (true, false);
     let points = [
@@ -234,7 +234,7 @@ fn its_own_are_adopted_only_when_asked_and_by_age_alone() {
     assert_eq!(wanted_prunes(&judge(NOW, &policy(true), &alone)).len(), 0, "nothing of ours would be left");
     for hold in [
         (|p| p.pinned = true) as fn(&mut RecoveryPoint),
-        |p| p.terminating = true,
+        |p| p.deleting_since = Some(NOW),
         |p| p.class_retains = true,
     ] {
         let mut held = with_ours.clone();

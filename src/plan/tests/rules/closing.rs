@@ -41,7 +41,7 @@ fn what_is_pinned_read_or_anothers_stays() {
     for spare in [
         (|point| point.pinned = true) as fn(&mut RecoveryPoint),
         |point| point.readers = ["claim/x".to_owned()].into(),
-        |point| point.terminating = true,
+        |point| point.deleting_since = Some(NOW),
         |point| point.ownership = agenttier_backup_plan::Ownership::AgentTier,
     ] {
         let mut spared = failed.clone();

@@ -274,19 +274,19 @@ impl Cluster {
     fn delete(&mut self, index: usize, prune: &Prune) {
         let volume = &mut self.volumes[index];
         let good =
-            |point: &&RecoveryPoint| point.ready && !point.terminating && point.is_ours_of(&volume.uid);
+            |point: &&RecoveryPoint| point.ready && !point.terminating() && point.is_ours_of(&volume.uid);
         let newest = volume.points.iter().filter(good).max_by_key(|point| point.created);
         let newest = newest.expect("a volume is not pruned without a good point").name.clone();
         assert_ne!(prune.name, newest, "the newest Ready point of {} would go", volume.claim);
         assert_eq!(keeper(prune).name, newest);
         let local = self.now + self.controller.clock_error;
         let point = volume.points.iter_mut().find(|point| point.name == prune.name).unwrap();
-        assert!(point.is_ours_of(&volume.uid) && point.uid == prune.uid && !point.terminating);
+        assert!(point.is_ours_of(&volume.uid) && point.uid == prune.uid && !point.terminating());
         let readiness = Readiness::of(point, local, self.ready_timeout);
         assert!(matches!(readiness, Readiness::Ready | Readiness::Failed), "{point:?}");
         self.counts.cleared += u32::from(readiness == Readiness::Failed);
         assert!(!point.pinned && point.readers.is_empty(), "{point:?}");
-        point.terminating = true;
+        point.deleting_since = Some(self.now);
         self.counts.pruned += 1;
         let gone = self.now + minutes(self.dice.between(1, 10));
         self.at(gone, Event::Gone(index, prune.name.clone()));
@@ -390,7 +390,7 @@ impl Cluster {
             let mut in_flight = 0;
             let mut slots = BTreeMap::new();
             for point in &volume.points {
-                if !point.is_ours_of(&volume.uid) || point.terminating {
+                if !point.is_ours_of(&volume.uid) || point.terminating() {
                     continue;
                 }
                 let readiness = Readiness::of(point, local, self.ready_timeout);

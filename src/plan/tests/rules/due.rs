@@ -165,7 +165,7 @@ fn what_is_not_ours_of_this_volume_or_is_leaving_covers_nothing() {
     for (why, mut point) in [
         ("another volume's", RecoveryPoint { ownership: other, ..good.clone() }),
         ("AgentTier's", RecoveryPoint { ownership: Ownership::AgentTier, ..good.clone() }),
-        ("leaving", RecoveryPoint { terminating: true, ..good.clone() }),
+        ("leaving", RecoveryPoint { deleting_since: Some(NOW), ..good.clone() }),
     ] {
         assert!(is_due(NOW, &policy(), &with(volume.clone(), [point.clone()])), "{why}, ready");
         (point.ready, point.cut) = (false, None);

@@ -80,7 +80,7 @@ fn first_it_is_noted_on_the_newest_ready_point() {
         Some("unready"),
         "where none is Ready"
     );
-    let leaving = RecoveryPoint { terminating: true, ..unready_one };
+    let leaving = RecoveryPoint { deleting_since: Some(NOW), ..unready_one };
     assert_eq!(noted_on(vec![leaving.clone(), older]).as_deref(), Some("older"));
     assert_eq!(noted_on(vec![leaving]), None);
     let foreign = RecoveryPoint { ownership: Ownership::AgentTier, ..ready(&volume, "its", NOW) };
@@ -121,7 +121,7 @@ fn then_all_others_go_before_the_newest_ready_one() {
         assert!(matches!(prune.safety, Safety::Gone(_)), "that it is gone is read anew each time");
     }
     let mut leaving = volume.clone();
-    leaving.points[1].terminating = true;
+    leaving.points[1].deleting_since = Some(NOW);
     assert_eq!(pruned(&judge(NOW, &policy(), &leaving)), ["c"]);
     let verdict = judge(NOW, &policy(), &without(leaving, &["c"]));
     assert_eq!(pruned(&verdict), [""; 0], "one that is leaving is there still");

@@ -41,28 +41,28 @@ fn a_verdict() {
         "points": [
             {
                 "name": "new", "takenAt": "2023-11-14T02:13:20Z", "readiness": "Ready", "error": null,
-                "ours": true, "terminating": false, "fate": "Keep", "reason": "Newest",
+                "ours": true, "terminating": false, "stuck": false, "fate": "Keep", "reason": "Newest",
             },
             {
                 "name": "failed", "takenAt": "2023-11-13T16:13:20Z", "readiness": "Failed",
-                "error": "no such class", "ours": true, "terminating": false,
+                "error": "no such class", "ours": true, "terminating": false, "stuck": false,
                 "fate": "Prune", "reason": "Failed", "keeper": { "name": "new", "uid": "uid-of-new" },
             },
             {
                 "name": "old", "takenAt": "2023-10-29T06:13:20Z", "readiness": "Ready", "error": null,
-                "ours": true, "terminating": false,
+                "ours": true, "terminating": false, "stuck": false,
                 "fate": "Prune", "reason": "PastRetention", "keeper": { "name": "new", "uid": "uid-of-new" },
             },
         ],
         "wants": [
             {
                 "action": "Prune", "volume": id, "name": "old", "uid": "uid-of-old", "version": "7",
-                "reason": "PastRetention", "early": false,
+                "takenAt": "2023-10-29T06:13:20Z", "reason": "PastRetention", "early": false,
                 "keeper": { "name": "new", "uid": "uid-of-new" },
             },
             {
                 "action": "Prune", "volume": id, "name": "failed", "uid": "uid-of-failed", "version": "7",
-                "reason": "Failed", "early": false,
+                "takenAt": "2023-11-13T16:13:20Z", "reason": "Failed", "early": false,
                 "keeper": { "name": "new", "uid": "uid-of-new" },
             },
             {
@@ -72,6 +72,7 @@ fn a_verdict() {
                 "sandbox": {
                     "name": "s1", "uid": "uid-of-s1", "phase": "Running", "lastActivity": "2023-11-12T22:13:20Z",
                 },
+                "policy": "default",
                 "retention": {
                     "maxAge": "PT336H", "keepLast": 1, "maxCount": null,
                     "thin": { "daily": null, "weekly": null, "monthly": null },

@@ -64,7 +64,7 @@ fn it_is_saved_once_after_the_switch_and_never_again() {
         assert_eq!((verdict.wants.len(), verdict.interval), (0, None), "after {later} h");
     }
     let mut lost = after_switch(ready(&volume, "saved", NOW));
-    lost.terminating = true;
+    lost.deleting_since = Some(NOW);
     assert!(
         wanted_snapshot(&judge(NOW, &policy(), &with(volume.clone(), [lost]))).is_some(),
         "it is leaving"

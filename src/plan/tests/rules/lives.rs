@@ -99,7 +99,7 @@ fn breaks_no_promise(world: &World, verdict: &Verdict) -> Result<(), TestCaseErr
     let good: Vec<_> = volume
         .points
         .iter()
-        .filter(|point| point.ready && !point.terminating && point.is_ours_of(&volume.uid))
+        .filter(|point| point.ready && !point.terminating() && point.is_ours_of(&volume.uid))
         .collect();
     let newest = good.iter().max_by_key(|point| order(point));
     let going: BTreeSet<_> = prunes.iter().map(|prune| prune.name.as_str()).collect();
@@ -112,7 +112,7 @@ fn breaks_no_promise(world: &World, verdict: &Verdict) -> Result<(), TestCaseErr
         let point = volume.points.iter().find(|point| point.name == prune.name).unwrap();
         let ours = point.is_ours_of(&volume.uid);
         let adopted = point.ownership == Ownership::AgentTier && policy.adopt_agenttier;
-        prop_assert!((ours || adopted && prune.reason == Spent::Adopted) && !point.terminating);
+        prop_assert!((ours || adopted && prune.reason == Spent::Adopted) && !point.terminating());
         prop_assert!(!point.pinned && point.readers.is_empty() && !point.class_retains);
         prop_assert_eq!((&prune.uid, &prune.version), (&point.uid, &point.version));
         match &prune.safety {
@@ -169,7 +169,7 @@ proptest! {
         world.volume.phase = ClaimPhase::Gone;
         (world.volume.sandbox, world.volume.switched_to) = (None, None);
         // What is being deleted is gone some day.
-        world.volume.points.retain(|point| !point.terminating);
+        world.volume.points.retain(|point| !point.terminating());
         let mut now = NOW;
         for _ in 0..300 {
             let verdict = world.judge(now);

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::world::{NOW, decide, hours, judge, policy, ready, seconds, volume, with};
 
-const PLENTY: Limits = Limits { snapshots_in_flight: 1000, deletions_in_flight: 1000 };
+const PLENTY: Limits = Limits { snapshots_in_flight: 1000, deletions_in_flight: 1000, snapshots: None };
 
 fn three_days() -> Policy {
     Policy { retention: Retention::for_at_least(hours(72)), ..policy() }
@@ -54,7 +54,7 @@ fn more_than_a_tenth_before_its_time_waits_for_a_word() {
         // Points in all: the early ones and theirs that stays, the others and theirs that stays.
         let of_points = usize::try_from(early + 1 + others).unwrap();
         let verdicts = verdicts(&three_days(), &volumes);
-        let found = mass_deletions(NOW, &verdicts);
+        let found = mass_deletions(NOW, None, &verdicts);
         assert_eq!(!found.is_empty(), is_mass, "{early} of {of_points}: {found:?}");
         let admission = admitted(&verdicts, &[]);
         // What has outlived its own retention goes all the same.
@@ -62,7 +62,13 @@ fn more_than_a_tenth_before_its_time_waits_for_a_word() {
         let early = usize::try_from(early).unwrap();
         assert_eq!(deletions(&admission), unhindered + if is_mass { 0 } else { early });
         if is_mass {
-            let mass = MassDeletion { points: early, of_points, gone: 0, of_volumes: volumes.len() };
+            let mass = MassDeletion {
+                points: early,
+                of_points,
+                gone: 0,
+                of_volumes: volumes.len(),
+                taken_under: None,
+            };
             assert_eq!(found, BTreeMap::from([("default".to_owned(), mass)]));
             assert_eq!(admission.mass, found);
             let waits = admission.waiting.iter().filter(|waiting| waiting.reason == Reason::MassDeletion);
@@ -73,7 +79,8 @@ fn more_than_a_tenth_before_its_time_waits_for_a_word() {
 
 #[test]
 fn ten_at_once_are_no_mass_however_few_there_are() {
-    let of = |early| mass_deletions(NOW, &verdicts(&three_days(), &[laden("s1", early, hours(14 * 24))]));
+    let of =
+        |early| mass_deletions(NOW, None, &verdicts(&three_days(), &[laden("s1", early, hours(14 * 24))]));
     assert!(of(10).is_empty());
     assert_eq!(of(11).len(), 1);
 }
@@ -82,7 +89,7 @@ fn ten_at_once_are_no_mass_however_few_there_are() {
 #[test]
 fn what_has_outlived_its_promise_is_no_mass() {
     let verdicts = verdicts(&three_days(), &[laden("s1", 50, hours(99))]);
-    assert!(mass_deletions(NOW, &verdicts).is_empty());
+    assert!(mass_deletions(NOW, None, &verdicts).is_empty());
     assert_eq!(deletions(&admitted(&verdicts, &[])), 50);
 }
 
@@ -96,11 +103,11 @@ fn what_waits_for_its_day_counts_once_the_first_is_due() {
         (point.created, point.cut) = (NOW - hours(1), None);
     }
     let policy = three_days();
-    assert!(mass_deletions(NOW, &verdicts(&policy, &[waiting.clone()])).is_empty(), "nothing is due");
-    let found = mass_deletions(NOW, &verdicts(&policy, &[due.clone(), waiting.clone()]));
-    let mass = MassDeletion { points: 33, of_points: 35, gone: 0, of_volumes: 2 };
+    assert!(mass_deletions(NOW, None, &verdicts(&policy, &[waiting.clone()])).is_empty(), "nothing is due");
+    let found = mass_deletions(NOW, None, &verdicts(&policy, &[due.clone(), waiting.clone()]));
+    let mass = MassDeletion { points: 33, of_points: 35, gone: 0, of_volumes: 2, taken_under: None };
     assert_eq!(found.get("default"), Some(&mass), "{found:?}");
-    assert!(mass_deletions(NOW, &verdicts(&policy, &[due])).is_empty(), "3 alone are none");
+    assert!(mass_deletions(NOW, None, &verdicts(&policy, &[due])).is_empty(), "3 alone are none");
 }
 
 #[test]
@@ -108,8 +115,11 @@ fn a_confirmation_holds_for_a_day_from_when_it_was_given() {
     let held = |confirmed: Option<Timestamp>| {
         let policy = Policy { deletions_confirmed: confirmed, ..three_days() };
         let verdicts = verdicts(&policy, &[laden("s1", 50, hours(14 * 24))]);
-        assert_eq!(deletions(&admitted(&verdicts, &[])) == 0, !mass_deletions(NOW, &verdicts).is_empty());
-        !mass_deletions(NOW, &verdicts).is_empty()
+        assert_eq!(
+            deletions(&admitted(&verdicts, &[])) == 0,
+            !mass_deletions(NOW, None, &verdicts).is_empty()
+        );
+        !mass_deletions(NOW, None, &verdicts).is_empty()
     };
     assert!(held(None));
     assert!(!held(Some(NOW)));
@@ -123,7 +133,7 @@ fn each_policy_is_counted_on_its_own() {
     let gold = Policy { name: "gold".into(), ..three_days() };
     let mut all = verdicts(&gold, &[laden("s1", 11, hours(14 * 24))]);
     all.extend(verdicts(&three_days(), &[laden("s2", 300, hours(72))]));
-    let found = mass_deletions(NOW, &all);
+    let found = mass_deletions(NOW, None, &all);
     assert_eq!(found.keys().collect::<Vec<_>>(), ["gold"], "the many of another policy hide nothing");
     let admission = admitted(&all, &[]);
     assert_eq!(deletions(&admission), 300, "and are not held with it");
@@ -131,7 +141,7 @@ fn each_policy_is_counted_on_its_own() {
     let confirmed = Policy { deletions_confirmed: Some(NOW), ..three_days() };
     let mut all = verdicts(&gold, &[laden("s1", 11, hours(14 * 24))]);
     all.extend(verdicts(&confirmed, &[laden("s2", 1, hours(72))]));
-    assert_eq!(mass_deletions(NOW, &all).len(), 1);
+    assert_eq!(mass_deletions(NOW, None, &all).len(), 1);
 }
 
 fn left_over(uid: &str) -> Volume {
@@ -159,7 +169,7 @@ fn many_sandboxes_gone_at_once_wait_for_a_word() {
             .filter(|action| action.kind() == agenttier_backup_plan::ActionKind::Mark);
         (
             marks.count(),
-            mass_deletions(NOW, &verdicts).get("default").map(|mass| (mass.gone, mass.of_volumes)),
+            mass_deletions(NOW, None, &verdicts).get("default").map(|mass| (mass.gone, mass.of_volumes)),
         )
     };
     assert_eq!(marks(10, 0, &policy()), (10, None));
@@ -199,5 +209,75 @@ fn while_deletions_are_suspended_or_of_a_mass_points_are_hidden_all_the_same() {
 #[test]
 fn without_a_policy_there_is_nothing_to_hold() {
     let verdict = decide(NOW, &Governance::Nobody, &laden("s1", 50, hours(14 * 24)), &HeldBack::new());
-    assert!(mass_deletions(NOW, &[verdict]).is_empty());
+    assert!(mass_deletions(NOW, None, &[verdict]).is_empty());
+}
+
+fn taken_under(policy: &str, mut volume: Volume) -> Volume {
+    volume.points.iter_mut().for_each(|point| point.policy = Some(policy.to_owned()));
+    volume
+}
+
+/// A policy is deleted, and the next one has so many volumes that the few of the first would not show among them.
+#[test]
+fn what_was_taken_under_another_policy_is_counted_by_itself() {
+    let many = || taken_under("default", laden("many", 300, hours(72)));
+    for (few, is_mass) in [(1, false), (2, true), (8, true)] {
+        let lost = taken_under("gold", laden("few", few, hours(14 * 24)));
+        let verdicts = verdicts(&three_days(), &[many(), lost]);
+        let found = mass_deletions(NOW, None, &verdicts);
+        let few = usize::try_from(few).unwrap();
+        let mass = MassDeletion {
+            points: few,
+            of_points: few + 1,
+            gone: 0,
+            of_volumes: 2,
+            taken_under: Some("gold".into()),
+        };
+        assert_eq!(found.get("default"), is_mass.then_some(&mass), "{few}");
+        // What had its time goes, and a few of a policy's own would.
+        assert_eq!(deletions(&admitted(&verdicts, &[])), 300 + if is_mass { 0 } else { few });
+    }
+    // Under the policy's own name, and under none, they are its own.
+    for same in [taken_under("default", laden("few", 8, hours(14 * 24))), laden("few", 8, hours(14 * 24))] {
+        assert!(mass_deletions(NOW, None, &verdicts(&three_days(), &[many(), same])).is_empty());
+    }
+    let confirmed = Policy { deletions_confirmed: Some(NOW), ..three_days() };
+    let lost = taken_under("gold", laden("few", 8, hours(14 * 24)));
+    assert!(mass_deletions(NOW, None, &verdicts(&confirmed, &[many(), lost])).is_empty());
+    // Many of the policy's own are told before the few of another.
+    let own = taken_under("default", laden("own", 40, hours(14 * 24)));
+    let lost = taken_under("gold", laden("few", 8, hours(14 * 24)));
+    let found = mass_deletions(NOW, None, &verdicts(&three_days(), &[own, lost]));
+    assert_eq!(found.get("default").map(|mass| (mass.points, mass.taken_under.clone())), Some((40, None)));
+}
+
+/// For the limit of the cluster a few go at a time; where it was mistyped, it would be a mass.
+#[test]
+fn of_what_goes_for_the_limit_only_what_it_needs_counts() {
+    let held = HeldBack::new();
+    let around = agenttier_backup_plan::Surroundings {
+        pressure: agenttier_backup_plan::Pressure::NearLimit,
+        ..agenttier_backup_plan::Surroundings::of(&held)
+    };
+    let two_a_day = |uid: &str| {
+        let volume = volume(uid);
+        let points = (0..60).map(|n| RecoveryPoint {
+            retention: Some(Retention::for_at_least(hours(60 * 24))),
+            ..ready(&volume, &format!("{uid}-{n:02}"), NOW - hours(25 + 12 * n))
+        });
+        with(volume.clone(), points.collect::<Vec<_>>())
+    };
+    let policy = Policy { retention: Retention::for_at_least(hours(60 * 24)), ..policy() };
+    let governance = Governance::By(policy);
+    let verdicts: Vec<_> = ["a", "b"]
+        .iter()
+        .map(|uid| agenttier_backup_plan::decide(NOW, &governance, &two_a_day(uid), &around))
+        .collect();
+    let points =
+        |allowed| mass_deletions(NOW, Some(allowed), &verdicts).get("default").map(|mass| mass.points);
+    // 120 points: at 109 the limit of 121 is near, at 108 that of 120.
+    assert_eq!((points(133), points(121), points(120)), (None, None, Some(13)));
+    let all = verdicts.iter().map(|verdict| crate::world::wanted_prunes(verdict).len()).sum::<usize>();
+    assert!(all > 40, "{all}");
+    assert_eq!(points(15), Some(all));
 }

@@ -1,8 +1,8 @@
 //! Near the limit of snapshots older points are thinned out, at it intervals are doubled.
 
 use agenttier_backup_plan::{
-    Fate, Governance, HeldBack, Keep, Policy, Pressure, Retention, SandboxRef, Spent, Surroundings, Thinning,
-    Verdict, Volume,
+    ActionKind, Fate, Governance, HeldBack, Keep, Limits, Pacer, Policy, Pressure, Reason, Retention,
+    SandboxRef, Spent, Surroundings, Thinning, Verdict, Volume, admit,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -50,7 +50,7 @@ fn near_it_one_a_day_stays_of_what_is_older_than_two_days() {
     let pruned = |pressure, policy: &Policy, volume: &Volume| {
         let verdict = under(pressure, NOW, policy, volume);
         let prunes = wanted_prunes(&verdict);
-        assert!(prunes.iter().all(|prune| prune.reason == Spent::ThinnedOut));
+        assert!(prunes.iter().all(|prune| [Spent::ThinnedOut, Spent::NearLimit].contains(&prune.reason)));
         let mut names: Vec<_> = prunes.iter().map(|prune| prune.name.clone()).collect();
         names.sort();
         names.join(" ")
@@ -114,4 +114,72 @@ fn an_interval_without_end_is_not_doubled() {
     let longest = every(SignedDuration::from_secs(i64::MAX));
     let policy = Policy { interval: longest, ..policy() };
     assert_eq!(under(Pressure::AtLimit, NOW, &policy, &volume("s1")).interval, Some(longest));
+}
+
+/// It is no shortening of the retention, which would have to wait for a day: snapshots pile up meanwhile.
+#[test]
+fn it_counts_at_once_and_is_no_promise() {
+    let promised = Retention::for_at_least(hours(14 * 24));
+    let mut volume = two_a_day();
+    volume.points.iter_mut().for_each(|point| point.retention = Some(promised));
+    let verdict = under(Pressure::NearLimit, NOW, &policy(), &volume);
+    let prunes = wanted_prunes(&verdict);
+    assert_eq!(prunes.len(), 4);
+    assert!(prunes.iter().all(|prune| prune.reason == Spent::NearLimit && prune.early));
+    let taken = under(Pressure::NearLimit, NOW, &policy(), &self::volume("s1"));
+    assert_eq!(wanted_snapshot(&taken).map(|take| take.retention), Some(promised));
+
+    // What was in force until lately is thinned out as well, and otherwise keeps what it keeps.
+    let shorter = Policy { retention: Retention::for_at_least(hours(72)), ..policy() };
+    let names = |pressure| {
+        let verdict = under(pressure, NOW, &shorter, &volume);
+        let mut names: Vec<_> = wanted_prunes(&verdict).iter().map(|prune| prune.name.clone()).collect();
+        names.sort();
+        names.join(" ")
+    };
+    assert_eq!(
+        (names(Pressure::None), names(Pressure::NearLimit)),
+        (String::new(), "05 07 09 11".to_owned())
+    );
+}
+
+/// No more of them than the limit needs: otherwise each time that it comes near, all volumes would be thinned at once.
+#[test]
+fn only_so_many_go_as_there_are_too_many() {
+    let volumes = [two_a_day(), two_a_day()];
+    let verdicts: Vec<_> =
+        volumes.iter().map(|volume| under(Pressure::NearLimit, NOW, &policy(), volume)).collect();
+    for (allowed, excess) in
+        [(None, 0), (Some(28), 0), (Some(27), 0), (Some(26), 1), (Some(24), 3), (Some(1), 24)]
+    {
+        assert_eq!(agenttier_backup_plan::excess(allowed, &verdicts), excess, "{allowed:?}");
+        let near = allowed.is_some_and(|allowed| Pressure::of(24, allowed) > Pressure::None);
+        assert_eq!(near, excess > 0, "{allowed:?}");
+        let limits = Limits { snapshots: allowed, ..Limits::default() };
+        let admission = admit(NOW, Pacer::new(), &limits, &[], &HeldBack::new(), &verdicts);
+        let gone: Vec<_> =
+            admission.actions.iter().filter(|action| action.kind() == ActionKind::Prune).collect();
+        assert_eq!(gone.len(), excess.min(8), "{allowed:?}");
+        let oldest = gone
+            .iter()
+            .all(|action| ["11", "09", "07", "05"][..=(gone.len() - 1) / 2].contains(&action.snapshot()));
+        assert!(oldest, "{gone:?}");
+        let waits = admission.waiting.iter().filter(|waiting| waiting.reason == Reason::NearLimit);
+        assert_eq!(waits.count(), 8 - gone.len());
+    }
+}
+
+/// What goes by age makes room as well.
+#[test]
+fn what_has_outlived_its_time_goes_first_and_counts() {
+    let mut volume = two_a_day();
+    let last = ready(&volume, "ancient", NOW - hours(24 * 20));
+    volume = with(volume, [last]);
+    let verdicts = [under(Pressure::NearLimit, NOW, &policy(), &volume)];
+    let limits = Limits { snapshots: Some(13), ..Limits::default() };
+    assert_eq!(agenttier_backup_plan::excess(limits.snapshots, &verdicts), 2);
+    let admission = admit(NOW, Pacer::new(), &limits, &[], &HeldBack::new(), &verdicts);
+    let names: Vec<_> = admission.actions.iter().map(agenttier_backup_plan::Action::snapshot).collect();
+    assert_eq!(names[..2], ["ancient", "11"], "{names:?}");
+    assert_eq!(agenttier_backup_plan::excess(Some(1), &[]), 0);
 }

@@ -69,7 +69,7 @@ fn points() -> impl Strategy<Value = RecoveryPoint> {
                 cut: cut.map(|offset| created + offset),
                 ready,
                 error: error.then(|| "the storage's own words".to_owned()),
-                terminating,
+                deleting_since: terminating.then_some(NOW),
                 pinned,
                 readers: read.then(|| "claim/reader".to_owned()).into_iter().collect(),
                 ..unready(&volume("s1"), "to-be-named", created)
@@ -99,7 +99,7 @@ fn volumes() -> impl Strategy<Value = Volume> {
 fn good(volume: &Volume) -> Vec<&RecoveryPoint> {
     let is_good = |point: &&RecoveryPoint| {
         point.ready
-            && !point.terminating
+            && !point.terminating()
             && matches!(&point.ownership, Ownership::Ours { volume: of } if *of == volume.uid)
     };
     volume.points.iter().filter(is_good).collect()
@@ -162,7 +162,7 @@ fn a_deletion_always_leaves_a_newer_good_point_and_spares_what_is_not_for_us() {
             for prune in wanted_prunes(&verdict) {
                 let Governance::By(policy) = &governance else { panic!("{verdict:?}") };
                 let point = volume.points.iter().find(|point| point.name == prune.name).unwrap();
-                prop_assert!(point.is_ours_of(&volume.uid) && !point.terminating, "{}", prune.name);
+                prop_assert!(point.is_ours_of(&volume.uid) && !point.terminating(), "{}", prune.name);
                 prop_assert!(point.ready || has_failed(point, policy), "still on its way: {}", prune.name);
                 prop_assert!(!point.pinned && point.readers.is_empty());
                 prop_assert_eq!((&prune.uid, &prune.version), (&point.uid, &point.version));
@@ -185,7 +185,7 @@ fn a_deletion_always_leaves_a_newer_good_point_and_spares_what_is_not_for_us() {
             // The dual: what may go does go.
             if let Governance::By(policy) = &governance {
                 let failed = volume.points.iter().filter(|point| {
-                    point.is_ours_of(&volume.uid) && !point.terminating && has_failed(point, policy)
+                    point.is_ours_of(&volume.uid) && !point.terminating() && has_failed(point, policy)
                 });
                 for point in failed {
                     let outlived = newest.is_some_and(|newest| age_order(newest) > age_order(point));
@@ -247,7 +247,7 @@ proptest! {
         let verdict = judge(NOW, &policy, &volume);
 
         let live: Vec<_> =
-            volume.points.iter().filter(|p| p.is_ours_of(&volume.uid) && !p.terminating).collect();
+            volume.points.iter().filter(|p| p.is_ours_of(&volume.uid) && !p.terminating()).collect();
         let in_flight = live.iter().any(|p| !p.ready && !has_failed(p, &policy));
         let believable = |p: &RecoveryPoint, at: Option<Timestamp>| {
             at.is_some_and(|at| start <= at && at <= NOW && p.created <= at && at <= p.created + FAILED_AFTER)
@@ -283,7 +283,7 @@ proptest! {
         prop_assume!(!matches!(&governance, Governance::By(policy) if !is_sound(policy)));
         let verdict = decide(NOW, &governance, &volume, &HeldBack::new());
         for prune in wanted_prunes(&verdict) {
-            volume.points.iter_mut().find(|point| point.name == prune.name).unwrap().terminating = true;
+            volume.points.iter_mut().find(|point| point.name == prune.name).unwrap().deleting_since = Some(NOW);
         }
         if let Some(take) = wanted_snapshot(&verdict) {
             // The API server's clock is a little behind.

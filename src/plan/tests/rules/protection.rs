@@ -158,7 +158,7 @@ fn without_a_sight_of_policies_nothing_is_claimed_and_nothing_done() {
 fn others_points_and_leaving_ones_protect_nothing() {
     let volume = volume("s1");
     let mut leaving = ready(&volume, "leaving", NOW - minutes(1));
-    leaving.terminating = true;
+    leaving.deleting_since = Some(NOW);
     let mut clone = ready(&volume, "clone", NOW - minutes(1));
     clone.ownership = Ownership::AgentTier;
     let volume = with(volume.clone(), [leaving, clone]);

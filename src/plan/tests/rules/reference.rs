@@ -88,7 +88,7 @@ impl Reference<'_> {
     }
 
     fn alive(&self) -> Vec<&RecoveryPoint> {
-        self.ours().into_iter().filter(|point| !point.terminating).collect()
+        self.ours().into_iter().filter(|point| !point.terminating()).collect()
     }
 
     fn age(&self, at: Timestamp) -> SignedDuration {
@@ -168,7 +168,7 @@ impl Reference<'_> {
     fn goes(&self, point: &RecoveryPoint) -> bool {
         let ready = self.ready();
         let outlived = !Self::newer(point, &ready).is_empty();
-        if point.terminating || Self::is_held(point) || !outlived {
+        if point.terminating() || Self::is_held(point) || !outlived {
             return false;
         }
         if point.ownership == Ownership::AgentTier {
@@ -185,8 +185,16 @@ impl Reference<'_> {
         if !point.ready {
             return self.failed(point);
         }
-        !self.keeps(&self.policy.retention, point)
-            && self.promises().iter().all(|promise| !self.keeps(promise, point))
+        let mut all = self.promises();
+        all.push(self.policy.retention);
+        let pressed = |mut retention: Retention| {
+            let from = retention.thin.daily.unwrap_or(hours(48));
+            retention.thin.daily = Some(from.min(hours(48)));
+            retention
+        };
+        !all.iter().any(|retention| self.keeps(retention, point))
+            || self.world.pressure != Pressure::None
+                && !all.iter().any(|retention| self.keeps(&pressed(*retention), point))
     }
 
     /// The last word on what was in force stays while an older one would say something else.
@@ -285,7 +293,7 @@ impl Reference<'_> {
             .volume()
             .points
             .iter()
-            .filter(|point| point.ownership == Ownership::AgentTier && point.ready && !point.terminating)
+            .filter(|point| point.ownership == Ownership::AgentTier && point.ready && !point.terminating())
             .filter(|point| point.created >= self.volume().created);
         its.map(|point| self.taken_at(point)).max()
     }
@@ -327,7 +335,7 @@ impl Reference<'_> {
             .filter(|point| over && !Self::is_held(point) && (point.ready || self.failed(point)))
             .collect();
         let last = Self::latest(&self.ready()).map(|point| point.uid.clone());
-        let leaving = self.ours().iter().any(|point| point.terminating);
+        let leaving = self.ours().iter().any(|point| point.terminating());
         let others = free.iter().any(|point| Some(&point.uid) != last.as_ref()) || leaving;
         let goes = free.iter().filter(|point| Some(&point.uid) != last.as_ref() || !others).copied();
         Word { goes: names(goes), due: false, amends: false, state: "retired" }
@@ -397,10 +405,6 @@ fn word(now: Timestamp, world: &World) -> Word {
         volume.sandbox.as_ref().is_some_and(|sandbox| sandbox.overrides.enabled.as_deref() == Some("false"));
     let opted_out = opted_out && !holds_pruning;
     let mut policy = asked.unwrap_or_else(|| policy.clone());
-    if world.pressure != Pressure::None {
-        let daily = &mut policy.retention.thin.daily;
-        *daily = Some(daily.unwrap_or(hours(48)).min(hours(48)));
-    }
     if world.pressure == Pressure::AtLimit {
         policy.interval = every(policy.interval.duration() * 2);
     }

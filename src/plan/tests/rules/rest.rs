@@ -65,7 +65,7 @@ fn each_condition_alone_is_needed() {
         ("the point is not Ready", |volume| {
             (volume.points[1].ready, volume.points[1].created) = (false, NOW - hours(25));
         }),
-        ("the point is being deleted", |volume| volume.points[1].terminating = true),
+        ("the point is being deleted", |volume| volume.points[1].deleting_since = Some(NOW)),
     ];
     for (why, doubt) in doubts {
         let mut volume = resting();

@@ -134,7 +134,7 @@ fn a_failed_one_goes_once_a_newer_one_is_ready() {
     for spare in [
         (|point| point.pinned = true) as fn(&mut RecoveryPoint),
         |point| point.readers = ["claim/x".to_owned()].into(),
-        |point| point.terminating = true,
+        |point| point.deleting_since = Some(NOW),
         |point| point.ownership = Ownership::AgentTier,
         |point| point.ownership = Ownership::Ours { volume: VolumeUid::new("its-earlier-namesake") },
     ] {
@@ -158,7 +158,7 @@ fn untouchables(volume: &Volume) -> Vec<(RecoveryPoint, Keep)> {
         (RecoveryPoint { readers: readers.clone(), ..point("read") }, Keep::ReadBy { readers }),
         (RecoveryPoint { ownership: namesake, ..point("namesake") }, Keep::OtherVolume),
         (RecoveryPoint { ownership: Ownership::AgentTier, ..point("agenttier") }, Keep::AgentTiers),
-        (RecoveryPoint { terminating: true, ..point("leaving") }, Keep::Leaving),
+        (RecoveryPoint { deleting_since: Some(NOW), ..point("leaving") }, Keep::Leaving),
         foreign("velero", Foreign::Velero),
         foreign("clone", Foreign::Clone),
         foreign("on-stop", Foreign::OtherKind),

@@ -12,7 +12,7 @@ use crate::world::{NOW, every, hours, judge, policy, ready, sandbox, unready, vo
 
 const VOLUMES: usize = 12;
 const DAYS: i64 = 60;
-const PLENTY: Limits = Limits { snapshots_in_flight: 1000, deletions_in_flight: 1000 };
+const PLENTY: Limits = Limits { snapshots_in_flight: 1000, deletions_in_flight: 1000, snapshots: None };
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -59,7 +59,7 @@ impl Seasons {
     fn hour(&mut self) {
         self.now += hours(1);
         for volume in &mut self.volumes {
-            volume.points.retain(|point| !point.terminating);
+            volume.points.retain(|point| !point.terminating());
             for point in volume.points.iter_mut().filter(|point| !point.ready) {
                 (point.ready, point.cut) = (true, Some(point.created));
             }
@@ -163,7 +163,7 @@ impl Seasons {
     fn take(&mut self, index: usize, take: &TakeSnapshot) {
         let volume = &self.volumes[index];
         let alive =
-            || volume.points.iter().filter(|point| point.is_ours_of(&volume.uid) && !point.terminating);
+            || volume.points.iter().filter(|point| point.is_ours_of(&volume.uid) && !point.terminating());
         assert!(alive().all(|point| point.ready), "one is under way: {take:?}");
         // What was left behind, and what is come back to, is saved within a slot.
         let switched = take.after_switch || alive().any(|point| point.after_switch);
@@ -190,7 +190,7 @@ impl Seasons {
         assert!(points[point].is_ours_of(uid) && !points[point].pinned, "{prune:?}");
         let newer = points.iter().any(|other| {
             other.ready
-                && !other.terminating
+                && !other.terminating()
                 && other.is_ours_of(uid)
                 && other.created > points[point].created
         });
@@ -202,7 +202,7 @@ impl Seasons {
         } else {
             assert!(newer, "the last good one: {prune:?}");
         }
-        points[point].terminating = true;
+        points[point].deleting_since = Some(NOW);
         self.counts.pruned += 1;
     }
 
@@ -211,7 +211,7 @@ impl Seasons {
             volume
                 .points
                 .iter()
-                .any(|point| point.ready && !point.terminating && point.is_ours_of(&volume.uid))
+                .any(|point| point.ready && !point.terminating() && point.is_ours_of(&volume.uid))
         };
         self.volumes.iter().map(is_good).collect()
     }

@@ -27,7 +27,8 @@ fn is_well(cluster: &Cluster, index: usize) -> bool {
 
 /// Ready points of this volume that nobody deletes, newest first.
 fn good(volume: &Volume) -> Vec<&RecoveryPoint> {
-    let is_good = |point: &&RecoveryPoint| point.ready && !point.terminating && point.is_ours_of(&volume.uid);
+    let is_good =
+        |point: &&RecoveryPoint| point.ready && !point.terminating() && point.is_ours_of(&volume.uid);
     let mut good: Vec<_> = volume.points.iter().filter(is_good).collect();
     good.sort_by_key(|point| std::cmp::Reverse(point.created));
     good

@@ -98,6 +98,7 @@ pub(crate) fn ready(volume: &Volume, name: &str, created: Timestamp) -> Recovery
         at_rest_since: None,
         after_switch: false,
         gone_since: None,
+        policy: None,
         retention: None,
         amendments: Amendments::default(),
         class_retains: false,
@@ -107,7 +108,7 @@ pub(crate) fn ready(volume: &Volume, name: &str, created: Timestamp) -> Recovery
         cut: Some(created),
         ready: true,
         error: None,
-        terminating: false,
+        deleting_since: None,
         pinned: false,
         readers: BTreeSet::new(),
     }

@@ -173,7 +173,7 @@ fn points() -> impl Strategy<Value = RecoveryPoint> {
                 gone_since: gone.map(|age| NOW - age),
                 after_switch,
                 looks_like_agenttiers: shown,
-                terminating,
+                deleting_since: terminating.then(|| (created + hours(2)).min(NOW)),
                 pinned,
                 class_retains,
                 readers: read.then(|| "claim/reader".to_owned()).into_iter().collect(),
