@@ -16,7 +16,7 @@ use stage::{NAMESPACE, Points, Rhythm, Stage};
 use testbed::{Proxy, STORAGE_CLASS, Store, Stored};
 
 use super::audit::{Tally, audit};
-use crate::place::{TEAM, claims, eventually, stage, workspace};
+use crate::place::{PATIENCE, TEAM, claims, eventually, stage, workspace};
 
 /// Volumes: as many snapshots are due in a round, and twice as many get prunable: half of these at once, the other
 /// half when the new ones are ready.
@@ -156,14 +156,20 @@ impl Field {
     /// Waits until each volume has one point, made in this round and ready, and nothing else is left of the
     /// schedule.
     pub(crate) async fn done(&self) {
-        eventually("everything due is covered and everything prunable is gone", || async {
+        let what = "everything due is covered and everything prunable is gone";
+        let done = testbed::until(what, PATIENCE, || async {
             tokio::time::sleep(PACE).await;
             let points = self.scheduled().await?;
             let covered: BTreeSet<_> =
                 points.ready().0.iter().filter(|point| is_young(point)).map(source).collect();
             Ok((covered.len() == VOLUMES && points.count() == VOLUMES).then_some(()))
-        })
-        .await;
+        });
+        if let Err(error) = done.await {
+            let points = self.scheduled().await.unwrap();
+            let good = points.ready().names();
+            let odd = points.0.iter().filter(|point| !is_young(point) || !good.contains(&point.name_any()));
+            panic!("{error:#}: {} points, among them {:#?}", points.count(), odd.collect::<Vec<_>>());
+        }
     }
 
     /// Holds all writes since `start` against the promises.
