@@ -1,6 +1,7 @@
 //! Observing: what the API server holds, turned into what the planner reasons about.
 
 mod agenttier_loop;
+mod cache;
 mod caches;
 mod following;
 mod governance;
@@ -10,6 +11,7 @@ mod manifests;
 mod meaning;
 mod observed;
 mod recovery_point;
+mod refusal;
 mod regime;
 mod retired;
 mod sandbox_ref;
@@ -17,7 +19,9 @@ mod setbacks;
 mod snapshot_classes;
 mod survey;
 mod trim;
+mod trouble;
 mod unconfirmed;
+mod unreadable;
 mod volumes;
 
 pub use caches::{Caches, Watches};
