@@ -286,3 +286,6 @@ fn user(action: &Action) -> Option<&agenttier_backup_plan::SandboxRef> {
 fn is_living(sandbox: &Sandbox) -> bool {
     sandbox.metadata.deletion_timestamp.is_none()
 }
+
+#[cfg(test)]
+mod tests;
