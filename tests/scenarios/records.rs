@@ -197,7 +197,8 @@ async fn killed_between_record_and_snapshot_there_is_one_of_each() {
             killer.cluster.kill("controller").await.unwrap();
             Then::Pass
         });
-        let controller = stage.start_controller_as(&kubeconfig, FAST).await.unwrap();
+        // It may be killed before anybody has heard that it is ready.
+        let controller = stage.launch_controller("controller", &kubeconfig, FAST).await.unwrap();
         tokio::time::timeout(Duration::from_mins(1), cut.reached()).await.unwrap().unwrap();
         assert_eq!(controller.wait().await.unwrap(), Exit::Signal("SIGKILL".into()));
     }
