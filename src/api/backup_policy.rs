@@ -72,8 +72,8 @@ impl Default for BackupPolicySpec {
     }
 }
 
-/// How far the annotations `backup.agenttier.io/interval` and `backup.agenttier.io/retention` of a Sandbox may deviate
-/// from its policy. One that goes further changes nothing and is reported.
+/// How far the annotations `backup.agenttier.io/interval`, `retention` and `keep-last` of a Sandbox may deviate from its
+/// policy. One that goes further changes nothing and is reported.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct OverrideBounds {
@@ -83,11 +83,16 @@ pub struct OverrideBounds {
     /// No longer retention, such as 90d.
     #[serde(default = "ninety_days")]
     pub max_retention: Period,
+    /// No more recovery points of one volume in the long run, as interval and retention come to, unless those of the
+    /// policy itself come to more: storage slows down with hundreds of snapshots of a volume.
+    #[serde(default = "fifteen_hundred")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_points: u32,
 }
 
 impl Default for OverrideBounds {
     fn default() -> Self {
-        Self { min_interval: fifteen_minutes(), max_retention: ninety_days() }
+        Self { min_interval: fifteen_minutes(), max_retention: ninety_days(), max_points: fifteen_hundred() }
     }
 }
 
@@ -232,6 +237,11 @@ fn fifteen_minutes() -> Period {
 
 fn ninety_days() -> Period {
     "90d".into()
+}
+
+/// Every 15 minutes for 14 days, and some more.
+fn fifteen_hundred() -> u32 {
+    1500
 }
 
 fn fifteen_thousand() -> u32 {

@@ -46,6 +46,7 @@ pub fn in_force(policy: &BackupPolicy) -> Result<Governance, Invalid> {
     let bounds = Bounds {
         min_interval: length("spec.overrides.minInterval", &policy.spec.overrides.min_interval)?,
         max_retention: length("spec.overrides.maxRetention", &policy.spec.overrides.max_retention)?,
+        max_points: policy.spec.overrides.max_points,
     };
     let held = |reason| Governance::Held { policy: name.clone(), reason };
     if policy.spec.suspend {

@@ -40,6 +40,7 @@ impl Overrides {
     }
 
     fn read(&self, policy: &Policy) -> Result<Option<Policy>, String> {
+        let of_policy = policy.points_per_volume();
         let mut policy = policy.clone();
         let enabled = match self.enabled.as_deref() {
             None | Some("true") => true,
@@ -82,6 +83,15 @@ impl Overrides {
                  ({}, {})",
                 marks::OVERRIDE_RETENTION,
                 marks::OVERRIDE_INTERVAL
+            ));
+        }
+        let (points, most) = (policy.points_per_volume(), of_policy.max(u64::from(policy.bounds.max_points)));
+        if points > most {
+            return Err(format!(
+                "what annotations of its Sandbox ask for comes to {points} recovery points of one volume, and more than \
+                 {most} would hamper the storage (the policy's overrides.maxPoints): a longer {} or a shorter {}",
+                marks::OVERRIDE_INTERVAL,
+                marks::OVERRIDE_RETENTION
             ));
         }
         Ok(enabled.then_some(policy))

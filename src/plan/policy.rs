@@ -118,6 +118,8 @@ pub struct Bounds {
     pub min_interval: SignedDuration,
     /// No longer retention.
     pub max_retention: SignedDuration,
+    /// No more recovery points of one volume in the long run, unless the policy itself comes to more.
+    pub max_points: u32,
 }
 
 impl Default for Bounds {
@@ -125,6 +127,7 @@ impl Default for Bounds {
         Self {
             min_interval: SignedDuration::from_mins(15),
             max_retention: SignedDuration::from_hours(90 * 24),
+            max_points: 1500,
         }
     }
 }

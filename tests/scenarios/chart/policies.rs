@@ -40,7 +40,7 @@ async fn what_is_accepted_can_be_followed() {
         snapshots("1w", "168h"),
         snapshots("999999m", "999999w"),
         json!({ "suspend": true, "priority": -5 }),
-        json!({ "maxSnapshots": 1, "overrides": { "minInterval": "1h", "maxRetention": "1w" } }),
+        json!({ "maxSnapshots": 1, "overrides": { "minInterval": "1h", "maxRetention": "1w", "maxPoints": 1 } }),
         json!({ "snapshots": { "snapshotClassName": "fast", "classes": { "ebs.csi.aws.com": "slow" }}}),
         json!({ "snapshots": { "skipUnchanged": false, "retention": {
             "keepLast": 7, "maxCount": 7, "thin": { "daily": "2d", "weekly": "2w", "monthly": "60d" },
@@ -96,6 +96,8 @@ async fn what_makes_no_sense_is_refused_by_name() {
         (overrides("minInterval", json!("0s")), "spec.overrides.minInterval"),
         (overrides("minInterval", json!("soon")), "spec.overrides.minInterval"),
         (overrides("maxRetention", json!("for ever")), "spec.overrides.maxRetention"),
+        (overrides("maxPoints", json!(0)), "spec.overrides.maxPoints"),
+        (overrides("maxPoints", json!(10_001)), "spec.overrides.maxPoints"),
         (json!({ "maxSnapshots": 0 }), "spec.maxSnapshots"),
         (json!({ "maxSnapshots": -1 }), "spec.maxSnapshots"),
         (json!({ "maxSnapshots": 1_000_001 }), "spec.maxSnapshots"),

@@ -14,11 +14,12 @@ use super::told::{FAST, Told, condition};
 use crate::place::{TEAM, TEMPLATE, eventually, stage, user};
 
 /// What makes no sense: the Sandbox, its annotation, and what is said of it.
-const GARBAGE: [(&str, &str, &str, &str); 5] = [
+const GARBAGE: [(&str, &str, &str, &str); 6] = [
     ("often", "interval", "often", "is not a length of time such as 1h"),
     ("hasty", "interval", "5s", "is below the policy's overrides.minInterval"),
     ("hoarder", "retention", "2d", "is above the policy's overrides.maxRetention of 1d"),
     ("maybe", "enabled", "maybe", "is neither true nor false"),
+    ("greedy", "keep-last", "21", "comes to 21 recovery points of one volume, and more than 20"),
     ("none", "keep-last", "0", "is not a number from 1 to 1000"),
 ];
 
@@ -51,7 +52,8 @@ async fn they_are_followed_within_bounds_and_change_nothing_beyond() {
     }
     let rhythm = Rhythm { interval: "10s", max_age: "12s", keep_last: 1 };
     let policy = |priority| {
-        let overrides = OverrideBounds { min_interval: "10s".into(), max_retention: "1d".into() };
+        let overrides =
+            OverrideBounds { min_interval: "10s".into(), max_retention: "1d".into(), max_points: 20 };
         let snapshots = rhythm.snapshots();
         let spec = BackupPolicySpec { priority, snapshots, overrides, ..BackupPolicySpec::default() };
         BackupPolicy::new("stage", spec)

@@ -78,7 +78,7 @@ fn a_retention_and_a_keep_last_of_its_own() {
 
 #[test]
 fn what_is_asked_for_stays_within_the_bounds() {
-    let bounds = Bounds { min_interval: minutes(30), max_retention: hours(20 * 24) };
+    let bounds = Bounds { min_interval: minutes(30), max_retention: hours(20 * 24), max_points: 1500 };
     let bounded = Policy { bounds, ..policy() };
     let interval = |asked| Overrides { interval: text(asked), ..Overrides::default() };
     let retention = |asked| Overrides { retention: text(asked), ..Overrides::default() };
@@ -102,6 +102,30 @@ fn what_is_asked_for_stays_within_the_bounds() {
     let hours_and_a_half = Bounds { max_retention: minutes(150), ..bounds };
     let verdict = judge(NOW, &Policy { bounds: hours_and_a_half, ..policy() }, &asking(retention("3h")));
     assert!(problem(&verdict).unwrap().ends_with("overrides.maxRetention of 2h 30m"), "{verdict:?}");
+}
+
+/// Each within its bounds, they may still come to more than any storage bears.
+#[test]
+fn what_they_come_to_together_is_bounded_as_well() {
+    let told = |max_points, overrides| {
+        let bounds = Bounds { max_points, ..Bounds::default() };
+        problem(&judge(NOW, &Policy { bounds, ..policy() }, &asking(overrides))).map(str::to_owned)
+    };
+    // Four a day for 14 days are the policy's own 56.
+    let half_hourly = || Overrides { interval: text("30m"), ..Overrides::default() };
+    assert_eq!(told(672, half_hourly()), None);
+    assert!(told(671, half_hourly()).unwrap().starts_with(
+        "what annotations of its Sandbox ask for comes to 672 recovery points of one volume, and more than 671 "
+    ));
+    assert_eq!(told(57, Overrides { keep_last: text("57"), ..Overrides::default() }), None);
+    assert!(told(57, Overrides { keep_last: text("58"), ..Overrides::default() }).is_some());
+    let as_before = Overrides { interval: text("6h"), retention: text("14d"), ..Overrides::default() };
+    assert_eq!(told(1, as_before), None, "what the policy says is no more than it says");
+    assert!(
+        told(1, Overrides { interval: text("5h"), ..Overrides::default() })
+            .unwrap()
+            .contains("more than 56 ")
+    );
 }
 
 /// It may have asked for more: until somebody corrects it nothing of this volume is pruned, and the policy applies.

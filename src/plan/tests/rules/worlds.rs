@@ -94,7 +94,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             adopt_agenttier,
             class: class.map(Into::into),
             classes: BTreeMap::new(),
-            bounds: Bounds { min_interval: minutes(1), max_retention: hours(24 * 40) },
+            bounds: Bounds { min_interval: minutes(1), max_retention: hours(24 * 40), max_points: u32::MAX },
             ..policy()
         },
     )
