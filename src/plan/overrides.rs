@@ -89,9 +89,10 @@ impl Overrides {
         if points > most {
             return Err(format!(
                 "what annotations of its Sandbox ask for comes to {points} recovery points of one volume, and more than \
-                 {most} would hamper the storage (the policy's overrides.maxPoints): a longer {} or a shorter {}",
+                 {most} would hamper the storage (the policy's overrides.maxPoints): take a longer {}, a shorter {} or a lower {}",
                 marks::OVERRIDE_INTERVAL,
-                marks::OVERRIDE_RETENTION
+                marks::OVERRIDE_RETENTION,
+                marks::OVERRIDE_KEEP_LAST
             ));
         }
         Ok(enabled.then_some(policy))

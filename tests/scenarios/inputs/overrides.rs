@@ -101,7 +101,7 @@ async fn they_are_followed_within_bounds_and_change_nothing_beyond() {
     .await;
 
     let told = Told::by(&stage).await.unwrap();
-    for (name, key, value, words) in GARBAGE {
+    for (name, key, _, words) in GARBAGE {
         let (had, pruned_then) = &before[name];
         let claim = workspace_of(name);
         assert!(
@@ -111,8 +111,7 @@ async fn they_are_followed_within_bounds_and_change_nothing_beyond() {
         assert_eq!(told.of(&claim)["protection"]["state"], "Protected", "{:#}", told.of(&claim));
         assert!(told.fates(&claim).contains(&"PruningHeld"), "{:#}", told.of(&claim));
         let notice = told.notice(&claim, "OverrideInvalid").unwrap_or_default();
-        let start = format!("annotation backup.agenttier.io/{key}={value:?} of its Sandbox {words}");
-        assert!(notice.starts_with(&start), "{notice}");
+        assert!(notice.contains(&format!("backup.agenttier.io/{key}")) && notice.contains(words), "{notice}");
     }
     let text = stage.run(&["plan"]).await.unwrap().good().unwrap();
     assert!(
