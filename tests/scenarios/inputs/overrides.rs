@@ -19,7 +19,7 @@ const GARBAGE: [(&str, &str, &str, &str); 6] = [
     ("hasty", "interval", "5s", "is below the policy's overrides.minInterval"),
     ("hoarder", "retention", "2d", "is above the policy's overrides.maxRetention of 1d"),
     ("maybe", "enabled", "maybe", "is neither true nor false"),
-    ("greedy", "keep-last", "21", "comes to 21 recovery points of one volume, and more than 20"),
+    ("greedy", "keep-last", "201", "comes to 201 recovery points of one volume, and more than 200"),
     ("none", "keep-last", "0", "is not a number from 1 to 1000"),
 ];
 
@@ -53,7 +53,7 @@ async fn they_are_followed_within_bounds_and_change_nothing_beyond() {
     let rhythm = Rhythm { interval: "10s", max_age: "12s", keep_last: 1 };
     let policy = |priority| {
         let overrides =
-            OverrideBounds { min_interval: "10s".into(), max_retention: "1d".into(), max_points: 20 };
+            OverrideBounds { min_interval: "10s".into(), max_retention: "1d".into(), max_points: 200 };
         let snapshots = rhythm.snapshots();
         let spec = BackupPolicySpec { priority, snapshots, overrides, ..BackupPolicySpec::default() };
         BackupPolicy::new("stage", spec)
@@ -134,9 +134,9 @@ async fn they_are_followed_within_bounds_and_change_nothing_beyond() {
 
     // A status is written once a minute, and at once for whoever edits the policy.
     stage.write_policy(&policy(11)).await.unwrap();
-    let warnings = eventually("the policy tells of all five", || async {
+    let warnings = eventually("the policy tells of all six", || async {
         let warnings = condition(&stage, "stage", "Warnings").await?;
-        Ok(warnings.filter(|warnings| warnings.message.contains("5 OverrideInvalid (team-a/")))
+        Ok(warnings.filter(|warnings| warnings.message.contains("6 OverrideInvalid (team-a/")))
     })
     .await;
     assert_eq!(warnings.reason, "OverrideInvalid");
