@@ -113,6 +113,7 @@ mod tests {
         for bad in ["", "maxAge=86400s keepLast=1", "2023-11-14T21:13:20Z", "2023-11-14T21:13:20Z x", "; "] {
             assert_eq!(bad.parse::<Amendments>(), Err(AmendmentsError), "{bad}");
         }
+        assert!(AmendmentsError.to_string().contains("2026-01-01T00:00:00Z maxAge=86400s keepLast=1"));
     }
 
     #[test]

@@ -73,11 +73,48 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Thinning;
     use crate::thinning::judged_by;
+    use crate::{Fate, Judged, Protection, Readiness, Reason, Thinning, VolumeId, VolumeUid};
 
     fn interval(duration: SignedDuration) -> Interval {
         Interval::new(duration).expect("a fair interval")
+    }
+
+    #[test]
+    fn of_several_volumes_it_is_their_sum() {
+        let point = |name: &str, ours| Judged {
+            name: name.into(),
+            taken_at: Timestamp::UNIX_EPOCH,
+            readiness: Readiness::Ready,
+            error: None,
+            ours,
+            policy: None,
+            terminating: false,
+            stuck: false,
+            fate: Fate::Unknown,
+        };
+        let verdict = |claim: &str, hours: Option<i64>, points: &[Judged]| {
+            let uid = VolumeUid::new(claim);
+            let volume = VolumeId { namespace: "n".into(), claim: claim.into(), uid };
+            let interval = hours.map(|hours| interval(SignedDuration::from_hours(hours)));
+            let retention = Some(Retention::for_at_least(DAY * 2));
+            let unprotected = Protection::Unprotected { reason: Reason::NoPolicy };
+            Verdict { interval, retention, points: points.to_vec(), ..Verdict::of(volume, unprotected) }
+        };
+        let capacity = Capacity::of(&[
+            verdict("a", Some(6), &[point("1", true), point("2", true), point("3", false)]),
+            verdict("b", Some(1), &[point("4", true)]),
+            verdict("c", None, &[point("5", true)]),
+        ]);
+        assert_eq!((capacity.volumes, capacity.points, capacity.steady_points), (2, 4, 8 + 48));
+        assert!((capacity.per_minute - 1.25 * (1.0 / 360.0 + 1.0 / 60.0)).abs() < 1e-9, "{capacity:?}");
+    }
+
+    #[test]
+    fn a_month_counts_as_thirty_days() {
+        let mut retention = Retention::for_at_least(DAY * 100);
+        retention.thin.monthly = Some(DAY * 10);
+        assert_eq!(steady_points(interval(DAY), &retention), 10 + 3);
     }
 
     #[test]

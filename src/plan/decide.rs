@@ -247,11 +247,8 @@ impl Judgement<'_> {
                 version: point.version.clone(),
                 taken_at: point.taken_at(self.now),
                 reason: *reason,
-                early: match reason {
-                    Spent::Adopted => true,
-                    Spent::Failed | Spent::HoldsClaim => false,
-                    _ => early.contains(point.name.as_str()),
-                },
+                // What AgentTier made carries no promise: for safety of change all of it counts.
+                early: *reason == Spent::Adopted || early.contains(point.name.as_str()),
                 safety: match (keeper, reason) {
                     // That they are gone is read anew each time: somebody may have brought them back.
                     (_, Spent::SandboxGone) | (None, _) if *reason != Spent::HoldsClaim => {

@@ -173,3 +173,20 @@ impl fmt::Display for Spent {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_a_time_says_until_when() {
+        let until = Timestamp::UNIX_EPOCH;
+        for keep in [Keep::Young { until }, Keep::Thinned { until }, Keep::SandboxGone { until }] {
+            assert_eq!(keep.until(), Some(until), "{keep}");
+        }
+        for lately in [None, Some(until)] {
+            assert_eq!(Keep::RetentionShortened { until: lately }.until(), lately);
+        }
+        assert_eq!(Keep::Newest.until(), None);
+    }
+}

@@ -125,6 +125,14 @@ mod tests {
         Seen { record: Some(record), since: at(since) }
     }
 
+    /// For example when the answer to the write that made it leader was lost.
+    #[test]
+    fn what_is_in_its_own_name_is_taken_at_once() {
+        assert_eq!(lease_step(&TIMES, "me", &held_by("me", 1, 100), None, at(101)), LeaseStep::Acquire);
+        let of_another = lease_step(&TIMES, "me", &held_by("other", 1, 100), None, at(101));
+        assert_eq!(of_another, LeaseStep::Wait(at(104)));
+    }
+
     #[test]
     fn takes_what_is_free_and_waits_for_what_is_not() {
         let free = Seen { record: None, since: at(0) };

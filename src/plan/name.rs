@@ -53,6 +53,17 @@ mod tests {
     }
 
     #[test]
+    fn a_label_is_the_claims_name_where_that_fits() {
+        assert_eq!(claim_label("s1-workspace"), "s1-workspace");
+        let long = "w".repeat(64);
+        let label = claim_label(&long);
+        assert!(
+            label.len() <= LONGEST_NAME && label.starts_with(&long[..54]) && label != long[..63],
+            "{label}"
+        );
+    }
+
+    #[test]
     fn keeps_agenttiers_form() {
         let slot = slot(1_700_000_000);
         let seconds = slot.start().as_second();

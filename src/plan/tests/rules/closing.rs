@@ -1,6 +1,6 @@
 //! A claim that is being deleted is not held up by snapshots that never get ready.
 
-use agenttier_backup_plan::{FAILED_AFTER, Protection, Reason, RecoveryPoint, Safety, Spent, Volume};
+use agenttier_backup_plan::{FAILED_AFTER, Fate, Protection, Reason, RecoveryPoint, Safety, Spent, Volume};
 
 use crate::world::{NOW, hours, judge, minutes, policy, ready, unready, volume, wanted_prunes, with};
 
@@ -11,6 +11,10 @@ fn going(points: &[RecoveryPoint]) -> Vec<(String, bool)> {
     assert_eq!(verdict.protection, Protection::Unprotected { reason: Reason::ClaimTerminating });
     let prunes = wanted_prunes(&verdict);
     assert_eq!(verdict.wants.len(), prunes.len(), "nothing else is done");
+    for point in &verdict.points {
+        let goes = prunes.iter().any(|prune| prune.name == point.name);
+        assert_eq!(matches!(point.fate, Fate::Prune { .. }), goes, "{point:?}");
+    }
     let going = prunes.into_iter().map(|prune| {
         assert_eq!(prune.reason, Spent::HoldsClaim);
         assert!(matches!(prune.safety, Safety::Keeper(_) | Safety::Unready), "{prune:?}");
