@@ -52,8 +52,8 @@ pub struct BackupPolicySpec {
     #[serde(default)]
     pub overrides: OverrideBounds,
     /// So many snapshots of ours, of all policies together, the cluster may hold; the least number of all policies
-    /// in force counts. From 90 % on older ones are thinned out to one a day, from 100 % on intervals are doubled. The CSI
-    /// snapshot controller slows down past 15000.
+    /// in force counts. From 90 % on as many are thinned out as are too many, of what is older than 48 h and not the
+    /// newest of its day, the oldest first; from 100 % on intervals are doubled. The CSI snapshot controller slows down past 15000.
     #[serde(default = "fifteen_thousand")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_snapshots: u32,

@@ -63,8 +63,10 @@ impl SnapshotLimit {
         let is_in_force = |policy: &BackupPolicy| matches!(in_force(policy), Ok(Governance::By(_)));
         let of_policies = observed.policies.iter().filter(|policy| is_in_force(policy));
         let allowed = of_policies.map(|policy| policy.spec.max_snapshots).min()?;
-        let ours =
-            observed.snapshots.iter().filter(|snapshot| matches!(marks_of(snapshot), Ownership::Ours { .. }));
+        let ours = observed.snapshots.iter().filter(|snapshot| {
+            let is_ours = matches!(marks_of(snapshot), Ownership::Ours { .. });
+            is_ours && snapshot.metadata.deletion_timestamp.is_none()
+        });
         Some(Self { allowed, pressure: Pressure::of(ours.count(), allowed) })
     }
 }

@@ -6,9 +6,12 @@ use jiff::Timestamp;
 
 use crate::mass::is_first_step;
 use crate::{
-    Action, ActionKind, HeldBack, MassDeletion, Pacer, Rate, Readiness, Reason, Spent, Suspension, Verdict,
-    VolumeUid, excess, is_of_mass, mass_deletions,
+    Action, ActionKind, HeldBack, MassDeletion, Note, Pacer, Rate, Readiness, Reason, Spent, Suspension,
+    Verdict, VolumeUid, excess, is_of_mass, mass_deletions,
 };
+
+/// So many notes are written in one pass; the next one goes on. A policy that is edited may ask for one of each volume.
+const MARKS_AT_ONCE: usize = 200;
 
 /// How much may be under way at once, and be there at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,11 +131,12 @@ pub fn admit(
     let mut wake: Option<Timestamp> = None;
     let mut wake_at = |at: Timestamp| wake = Some(wake.map_or(at, |wake| wake.min(at)));
     let mut tried_again = BTreeSet::new();
+    let mut marks = 0;
     for (verdict, action) in in_order(held, verdicts) {
         let kind = action.kind();
         let key = (verdict.volume.uid.clone(), kind);
         let mut wait = |reason| waiting.push(Waiting { volume: verdict.volume.uid.clone(), kind, reason });
-        let rests_on_absence = kind == ActionKind::Prune || is_first_step(action);
+        let rests_on_absence = kind == ActionKind::Prune || is_first_step(action) || shortens(action);
         if let (true, Some(suspension)) = (rests_on_absence, suspended.first()) {
             wait(suspension.reason());
             continue;
@@ -160,10 +164,14 @@ pub fn admit(
         }
         let load = load.entry(verdict.driver.as_deref()).or_default();
         match action {
-            Action::Mark(_) => {}
-            Action::Prune(_) if load.deletions < limits.deletions_in_flight => {
+            Action::Mark(_) if marks < MARKS_AT_ONCE => marks += 1,
+            Action::Mark(_) => {
+                wait(Reason::Paced);
+                continue;
+            }
+            Action::Prune(prune) if load.deletions < limits.deletions_in_flight => {
                 load.deletions += 1;
-                excess = excess.saturating_sub(1);
+                excess = excess.saturating_sub(usize::from(prune.reason == Spent::NearLimit));
             }
             Action::TakeSnapshot(_) if load.snapshots < limits.snapshots_in_flight => {
                 let Some(next) = pacer.take(now, rate) else {
@@ -185,6 +193,12 @@ pub fn admit(
         actions.push(action.clone());
     }
     Admission { actions, pacer, waiting, wake, mass, per_minute: pacer.per_minute(rate) }
+}
+
+/// Whether it starts the day after which a shortened retention counts. Of a policy that cannot be read, nobody knows what
+/// is in force.
+fn shortens(action: &Action) -> bool {
+    matches!(action, Action::Mark(mark) if matches!(mark.note, Note::RetentionChanged { .. }))
 }
 
 /// What one driver is busy with.

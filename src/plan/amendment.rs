@@ -39,8 +39,9 @@ impl Amendments {
         let is_past = |at: &Amendment| now.duration_since(at.since) >= SHORTENING_DELAY;
         let past = self.0.iter().rposition(is_past).unwrap_or(0);
         let mut amendments = self.0[past..].to_vec();
-        // Whole seconds are enough, and easier to read.
+        // Whole seconds are enough, and easier to read. The clock may have been set back.
         let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let since = amendments.iter().map(|amendment| amendment.since).fold(since, Timestamp::max);
         amendments.push(Amendment { since, retention });
         (amendments.len() <= MOST).then_some(Self(amendments))
     }

@@ -49,7 +49,12 @@ pub fn decide(
         Course::Nothing(reason, fate) => judgement.nothing(reason, &fate),
     };
     let Conclusion { fates, mut wants, protection, interval, unchanged, mut notices, wake } = conclusion;
-    wants.extend(judgement.hidden_from_agenttier(&fates));
+    let hidden = judgement.hidden_from_agenttier(&fates);
+    // One note at a time: the second would fail for what the first has changed.
+    wants.retain(|want| {
+        want.kind() != ActionKind::Mark || hidden.iter().all(|hide| hide.snapshot() != want.snapshot())
+    });
+    wants.extend(hidden);
     notices.extend(tailored.invalid.map(|message| Notice { reason: Reason::OverrideInvalid, message }));
     let points = judged(now, volume, &readiness, fates, ready_timeout);
     notices.extend(deletion_slow(&points));
@@ -284,6 +289,10 @@ impl Judgement<'_> {
     /// can be expected, which carries it, there is no need to.
     fn amended_at(&self, policy: &Policy, unchanged: bool) -> Option<Timestamp> {
         let (since, retention) = last_word(&self.volume.uid, &self.volume.points)?;
+        // Until the clock has come to it again, what is noted now would be no later word.
+        if since > self.now {
+            return (retention != policy.retention).then_some(since);
+        }
         let expected = || since.checked_add(policy.objective()).unwrap_or(Timestamp::MAX);
         (retention != policy.retention).then(|| if unchanged { self.now } else { expected() })
     }

@@ -25,9 +25,9 @@ pub struct MassDeletion {
     pub gone: usize,
     /// Of so many.
     pub of_volumes: usize,
-    /// The recovery points are those that were taken under this policy, before the present one took its place.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub taken_under: Option<String>,
+    /// Policies under which some of them were taken, before the present one took their place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taken_under: Vec<String>,
 }
 
 /// The policies under which more than a tenth of all recovery points is to be deleted at once before its time, or more
@@ -49,6 +49,11 @@ pub fn mass_deletions(
     verdicts: &[Verdict],
 ) -> BTreeMap<String, MassDeletion> {
     let excess = excess(snapshots, verdicts);
+    let limit_in_mass = is_mass(
+        count(verdicts, |reason| reason == Spent::NearLimit).min(excess),
+        verdicts.iter().flat_map(|verdict| &verdict.points).filter(|point| is_counted(point)).count(),
+        AT_ONCE,
+    );
     let mut by_policy: BTreeMap<&str, Vec<&Verdict>> = BTreeMap::new();
     for verdict in verdicts {
         if let Some(policy) = verdict.policy.as_deref() {
@@ -58,10 +63,24 @@ pub fn mass_deletions(
     let held = by_policy.into_iter().filter_map(|(policy, verdicts)| {
         let confirmed =
             verdicts.iter().filter_map(|verdict| verdict.deletions_confirmed).any(|at| holds(now, at));
-        let mass = (!confirmed).then(|| mass(policy, excess, &verdicts))?;
+        let mass = (!confirmed).then(|| mass(policy, limit_in_mass.then_some(excess), &verdicts))?;
         mass.map(|mass| (policy.to_owned(), mass))
     });
     held.collect()
+}
+
+fn is_mass(early: usize, of_points: usize, few: usize) -> bool {
+    early > (of_points / 10).max(few)
+}
+
+fn is_counted(point: &Judged) -> bool {
+    point.ours && !point.terminating
+}
+
+/// So many points go before their time, for such a reason.
+fn count(verdicts: &[Verdict], is_such: impl Fn(Spent) -> bool) -> usize {
+    let early = verdicts.iter().flat_map(|verdict| &verdict.wants).filter_map(early);
+    early.filter(|(_, reason)| is_such(*reason)).count()
 }
 
 /// Of the points that were taken under one policy.
@@ -73,42 +92,49 @@ struct Share {
     waiting: usize,
 }
 
-fn mass(policy: &str, excess: usize, verdicts: &[&Verdict]) -> Option<MassDeletion> {
+/// Everything that somebody has to know who confirms it. `for_limit` is how many go for the cluster's limit at most, where
+/// those are a mass.
+fn mass(policy: &str, for_limit: Option<usize>, verdicts: &[&Verdict]) -> Option<MassDeletion> {
     let gone =
         verdicts.iter().flat_map(|verdict| &verdict.wants).filter(|action| is_first_step(action)).count();
     // Sandboxes come and go; that most are gone at once is no ordinary evening.
     let gone_in_mass = gone > (verdicts.len() / 2).max(AT_ONCE);
-    let shares = shares(policy, verdicts);
-    let mass_of = |(taken_under, share): (Option<&str>, Share)| {
-        let early = share.early + share.for_limit.min(excess);
-        let points = early + if early > 0 { share.waiting } else { 0 };
-        let few = if taken_under.is_none() { AT_ONCE } else { 1 };
-        let mass = MassDeletion {
-            points,
-            of_points: share.points,
-            gone,
-            of_volumes: verdicts.len(),
-            taken_under: taken_under.map(str::to_owned),
-        };
-        (points > (share.points / 10).max(few), mass)
+    let mut mass = MassDeletion {
+        points: 0,
+        of_points: 0,
+        gone: if gone_in_mass { gone } else { 0 },
+        of_volumes: verdicts.len(),
+        taken_under: vec![],
     };
-    let mut masses = shares.into_iter().map(mass_of).collect::<Vec<_>>();
-    let worst = masses.iter().position(|(is_mass, _)| *is_mass);
-    // Where it is for the volumes alone, those of the policy's own are told.
-    worst.or(gone_in_mass.then_some(0)).map(|i| masses.swap_remove(i).1)
+    for (taken_under, share) in shares(policy, verdicts) {
+        let early = share.early + if share.early > 0 { share.waiting } else { 0 };
+        let few = if taken_under.is_none() { AT_ONCE } else { 1 };
+        let for_limit = share.for_limit.min(for_limit.unwrap_or(0));
+        if is_mass(early, share.points, few) || for_limit > 0 {
+            mass.points += early + for_limit;
+            mass.of_points += share.points;
+            mass.taken_under.extend(taken_under.map(str::to_owned));
+        }
+    }
+    (gone_in_mass || mass.points > 0).then_some(mass)
 }
 
-/// Those of the policy's own first, which are there even where they are none.
+/// By the policy that points were taken under, where it is another one.
 fn shares<'v>(policy: &str, verdicts: &[&'v Verdict]) -> BTreeMap<Option<&'v str>, Share> {
-    let mut shares: BTreeMap<Option<&str>, Share> = BTreeMap::from([(None, Share::default())]);
+    let mut shares: BTreeMap<Option<&str>, Share> = BTreeMap::new();
     for verdict in verdicts {
         let reasons: BTreeMap<&str, Spent> = verdict.wants.iter().filter_map(early).collect();
-        for point in verdict.points.iter().filter(|point| point.ours) {
+        for point in &verdict.points {
+            let reason = reasons.get(point.name.as_str());
+            // What AgentTier made goes before its time as well, where a policy adopts it.
+            if !point.ours && reason.is_none() {
+                continue;
+            }
             let taken_under = point.policy.as_deref().filter(|taken_under| *taken_under != policy);
             let share = shares.entry(taken_under).or_default();
             share.points += usize::from(!point.terminating);
             share.waiting += usize::from(waits_for_its_day(point));
-            match reasons.get(point.name.as_str()) {
+            match reason {
                 Some(Spent::NearLimit) => share.for_limit += 1,
                 Some(_) => share.early += 1,
                 None => {}

@@ -67,7 +67,8 @@ impl Overrides {
                     in_days(max)
                 )));
             }
-            policy.retention.max_age = max_age;
+            // Whole seconds are what a recovery point carries.
+            policy.retention.max_age = SignedDuration::from_secs(max_age.as_secs());
         }
         if let Some(text) = &self.keep_last {
             let bad = |what: &str| problem(marks::OVERRIDE_KEEP_LAST, text, what);
@@ -85,6 +86,9 @@ impl Overrides {
                 marks::OVERRIDE_INTERVAL
             ));
         }
+        if !enabled {
+            return Ok(None);
+        }
         let (points, most) = (policy.points_per_volume(), of_policy.max(u64::from(policy.bounds.max_points)));
         if points > most {
             return Err(format!(
@@ -95,7 +99,7 @@ impl Overrides {
                 marks::OVERRIDE_KEEP_LAST
             ));
         }
-        Ok(enabled.then_some(policy))
+        Ok(Some(policy))
     }
 }
 

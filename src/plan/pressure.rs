@@ -5,7 +5,7 @@
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use crate::{Interval, Policy, Retention, Verdict};
+use crate::{Fate, Interval, Judged, Policy, Retention, Spent, Verdict};
 
 /// Past this age only one point a day stays when the limit is near.
 const THIN_AFTER: SignedDuration = SignedDuration::from_hours(48);
@@ -16,7 +16,7 @@ pub enum Pressure {
     /// Below 90 %.
     #[default]
     None,
-    /// From 90 % on: older points are thinned out to one a day.
+    /// From 90 % on: of older points more than one a day are thinned out, the oldest first, until it is less.
     NearLimit,
     /// From 100 % on: besides, intervals are doubled. A volume without a recovery point gets one all the same.
     AtLimit,
@@ -51,14 +51,18 @@ impl Pressure {
     }
 }
 
-/// So many recovery points of ours would have to go for the cluster not to be near its limit. No more are thinned out for
+/// So many recovery points of ours would have to go for the cluster not to be near its limit, besides those that go anyway.
+/// No more are thinned out for
 /// that: a few at a time for as long as it grows slowly, and a mass, which waits for somebody's word, where the limit
 /// was mistyped.
 #[must_use]
 pub fn excess(allowed: Option<u32>, verdicts: &[Verdict]) -> usize {
+    let stays = |point: &&Judged| {
+        let goes = matches!(point.fate, Fate::Prune { reason, .. } if reason != Spent::NearLimit);
+        point.ours && !point.terminating && !goes
+    };
     let points = verdicts.iter().flat_map(|verdict| &verdict.points);
-    let ours = points.filter(|point| point.ours && !point.terminating).count();
-    allowed.map_or(0, |allowed| (ours + 1).saturating_sub(near(allowed)))
+    allowed.map_or(0, |allowed| (points.filter(stays).count() + 1).saturating_sub(near(allowed)))
 }
 
 /// From so many on the limit is near: 90 % of it.

@@ -29,8 +29,8 @@ fn near(SnapshotLimit { allowed, pressure }: SnapshotLimit) -> Option<Notice> {
         Pressure::AtLimit => (Reason::AtLimit, "as many", ", and intervals are doubled"),
     };
     let message = format!(
-        "the cluster holds {state} snapshots of ours as maxSnapshots allows ({allowed}): those older than 48 h are thinned \
-         out to one a day{relief}. Raise it, or keep fewer"
+        "the cluster holds {state} snapshots of ours as maxSnapshots allows ({allowed}): as many as are too many \
+         go, of those older than 48 h more than one a day{relief}. Raise it, or keep fewer"
     );
     Some(Notice { reason, message })
 }
@@ -38,17 +38,22 @@ fn near(SnapshotLimit { allowed, pressure }: SnapshotLimit) -> Option<Notice> {
 /// What there is to say of deletions that wait for somebody's word, and how to give it.
 #[must_use]
 pub fn confirm(policy: &str, mass: &MassDeletion) -> Notice {
-    let what = if mass.points > 0 {
-        let taken = mass.taken_under.as_ref().map(|policy| format!(" taken under the policy {policy}"));
-        format!(
-            "{} of {} recovery points{} would be deleted sooner than was promised when they were taken",
-            mass.points,
-            mass.of_points,
-            taken.unwrap_or_default()
-        )
-    } else {
-        format!("the sandboxes of {} of {} volumes would be found gone at once", mass.gone, mass.of_volumes)
-    };
+    let mut what = Vec::new();
+    if mass.points > 0 {
+        let others = mass.taken_under.join(", ");
+        let others = if others.is_empty() { others } else { format!(" (taken under {others} among them)") };
+        what.push(format!(
+            "{} of {} recovery points{others} would be deleted sooner than was promised when they were taken",
+            mass.points, mass.of_points,
+        ));
+    }
+    if mass.gone > 0 {
+        what.push(format!(
+            "the sandboxes of {} of {} volumes would be found gone at once",
+            mass.gone, mass.of_volumes
+        ));
+    }
+    let what = what.join(", and ");
     let message = format!(
         "{what}; if that is meant: kubectl annotate backuppolicy {policy} --overwrite {}=$(date -u +%FT%TZ), which holds for \
          24 h",

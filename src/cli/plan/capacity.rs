@@ -10,7 +10,7 @@ pub(super) fn told(capacity: &Capacity, max_snapshots: Option<u32>) -> String {
         format!("Now {points} snapshots are held. In the long run {volumes} to {steady_points} at the most");
     match max_snapshots {
         Some(max) if *steady_points > u64::from(max) => format!(
-            "{held}, which is more than maxSnapshots of {max}: near that, older ones are thinned out to one a day, and \
+            "{held}, which is more than maxSnapshots of {max}: near that, those older than 48 h are thinned out, and \
              intervals grow. Keep fewer, thin them out sooner, or raise it (the CSI snapshot controller slows down \
              past 15000)."
         ),

@@ -1,8 +1,8 @@
 //! Where no new point is taken, the newest one says that another retention is in force by now.
 
 use agenttier_backup_plan::{
-    Action, Amendment, Amendments, Mark, Note, Overrides, Policy, RecoveryPoint, Retention, SandboxRef,
-    Verdict, Volume,
+    Action, AgentTierLoop, Amendment, Amendments, HeldBack, Limits, Mark, Note, Overrides, Pacer, Policy,
+    Reason, RecoveryPoint, Retention, SandboxRef, Suspension, Verdict, Volume, admit,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -176,4 +176,45 @@ fn of_many_changes_in_a_day_the_next_waits() {
     // What is past but for the last says nothing any more.
     let verdict = many(NOW - hours(26));
     assert_eq!(amendments(&verdict).unwrap().1.iter().count(), 2);
+}
+
+/// A day after the note a shortened retention counts. While a policy cannot be read, another one may seem to be in force.
+#[test]
+fn while_deletions_are_suspended_nothing_is_noted() {
+    let verdicts = [judge(NOW, &keeping(7), &at_rest())];
+    let written = |suspended: &[Suspension]| {
+        let admission = admit(NOW, Pacer::new(), &Limits::default(), suspended, &HeldBack::new(), &verdicts);
+        admission.actions.len()
+    };
+    assert_eq!((written(&[]), written(&[Suspension::ClockUnknown])), (1, 0));
+}
+
+/// An edit asks for a note on each of ten thousand volumes: snapshots do not wait for all of them.
+#[test]
+fn notes_are_written_a_few_hundred_at_a_time() {
+    let verdicts = vec![judge(NOW, &keeping(7), &at_rest()); 300];
+    let admission = admit(NOW, Pacer::new(), &Limits::default(), &[], &HeldBack::new(), &verdicts);
+    assert_eq!((admission.actions.len(), admission.waiting.len()), (200, 100));
+    assert!(admission.waiting.iter().all(|waiting| waiting.reason == Reason::Paced));
+}
+
+/// The clock was an hour ahead when the last point was taken: a note of now would be no later word.
+#[test]
+fn what_is_of_the_future_is_waited_for() {
+    let mut volume = at_rest();
+    volume.points.last_mut().unwrap().amendments = [at(-1, 14)].into_iter().collect();
+    let verdict = judge(NOW, &keeping(7), &volume);
+    assert_eq!((amendments(&verdict), verdict.wake), (None, Some(NOW + hours(1))));
+    assert!(amendments_at(NOW + hours(1), &judge(NOW + hours(1), &keeping(7), &volume)).is_some());
+}
+
+/// The sweep may come at any time; the note can wait.
+#[test]
+fn that_it_is_hidden_from_agenttier_is_noted_first() {
+    let mut volume = at_rest();
+    volume.agenttier_loop = AgentTierLoop::Sweeps;
+    let verdict = judge(NOW, &keeping(7), &volume);
+    assert_eq!(amendments(&verdict), None);
+    volume.points.last_mut().unwrap().looks_like_agenttiers = false;
+    assert!(amendments(&judge(NOW, &keeping(7), &volume)).is_some(), "of others it does not matter");
 }

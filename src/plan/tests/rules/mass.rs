@@ -67,7 +67,7 @@ fn more_than_a_tenth_before_its_time_waits_for_a_word() {
                 of_points,
                 gone: 0,
                 of_volumes: volumes.len(),
-                taken_under: None,
+                taken_under: vec![],
             };
             assert_eq!(found, BTreeMap::from([("default".to_owned(), mass)]));
             assert_eq!(admission.mass, found);
@@ -105,7 +105,7 @@ fn what_waits_for_its_day_counts_once_the_first_is_due() {
     let policy = three_days();
     assert!(mass_deletions(NOW, None, &verdicts(&policy, &[waiting.clone()])).is_empty(), "nothing is due");
     let found = mass_deletions(NOW, None, &verdicts(&policy, &[due.clone(), waiting.clone()]));
-    let mass = MassDeletion { points: 33, of_points: 35, gone: 0, of_volumes: 2, taken_under: None };
+    let mass = MassDeletion { points: 33, of_points: 35, gone: 0, of_volumes: 2, taken_under: vec![] };
     assert_eq!(found.get("default"), Some(&mass), "{found:?}");
     assert!(mass_deletions(NOW, None, &verdicts(&policy, &[due])).is_empty(), "3 alone are none");
 }
@@ -231,7 +231,7 @@ fn what_was_taken_under_another_policy_is_counted_by_itself() {
             of_points: few + 1,
             gone: 0,
             of_volumes: 2,
-            taken_under: Some("gold".into()),
+            taken_under: vec!["gold".into()],
         };
         assert_eq!(found.get("default"), is_mass.then_some(&mass), "{few}");
         // What had its time goes, and a few of a policy's own would.
@@ -244,11 +244,39 @@ fn what_was_taken_under_another_policy_is_counted_by_itself() {
     let confirmed = Policy { deletions_confirmed: Some(NOW), ..three_days() };
     let lost = taken_under("gold", laden("few", 8, hours(14 * 24)));
     assert!(mass_deletions(NOW, None, &verdicts(&confirmed, &[many(), lost])).is_empty());
-    // Many of the policy's own are told before the few of another.
+    // Whoever confirms it confirms all of it, and is told of all of it.
     let own = taken_under("default", laden("own", 40, hours(14 * 24)));
     let lost = taken_under("gold", laden("few", 8, hours(14 * 24)));
-    let found = mass_deletions(NOW, None, &verdicts(&three_days(), &[own, lost]));
-    assert_eq!(found.get("default").map(|mass| (mass.points, mass.taken_under.clone())), Some((40, None)));
+    let volumes: Vec<_> =
+        [own, lost].into_iter().chain((0..11).map(|n| left_over(&format!("g{n}")))).collect();
+    let found = mass_deletions(NOW, None, &verdicts(&three_days(), &volumes));
+    let all = MassDeletion {
+        points: 48,
+        of_points: 50 + 11,
+        gone: 11,
+        of_volumes: 13,
+        taken_under: vec!["gold".into()],
+    };
+    assert_eq!(found.get("default"), Some(&all));
+}
+
+/// AgentTier's own carry no promise; that a policy adopts them is nothing that was meant for hundreds by itself.
+#[test]
+fn what_agenttier_made_counts_where_it_is_adopted() {
+    let adopting = Policy { adopt_agenttier: true, ..three_days() };
+    let of_agenttier = |count: i64| {
+        let volume = laden("s1", 0, hours(72));
+        let its = (0..count).map(|n| RecoveryPoint {
+            ownership: agenttier_backup_plan::Ownership::AgentTier,
+            ..ready(&volume, &format!("its-{n:02}"), NOW - hours(100 + n))
+        });
+        let its: Vec<_> = its.collect();
+        verdicts(&adopting, &[with(volume, its)])
+    };
+    assert!(mass_deletions(NOW, None, &of_agenttier(10)).is_empty());
+    let found = mass_deletions(NOW, None, &of_agenttier(11));
+    assert_eq!(found.get("default").map(|mass| (mass.points, mass.of_points)), Some((11, 12)));
+    assert_eq!(deletions(&admitted(&of_agenttier(11), &[])), 0);
 }
 
 /// For the limit of the cluster a few go at a time; where it was mistyped, it would be a mass.
@@ -280,4 +308,33 @@ fn of_what_goes_for_the_limit_only_what_it_needs_counts() {
     let all = verdicts.iter().map(|verdict| crate::world::wanted_prunes(verdict).len()).sum::<usize>();
     assert!(all > 40, "{all}");
     assert_eq!(points(15), Some(all));
+}
+
+/// Of each of many policies few enough would go for none of them to be one by itself.
+#[test]
+fn what_goes_for_the_limit_is_a_mass_over_all_policies() {
+    let held = HeldBack::new();
+    let around = agenttier_backup_plan::Surroundings {
+        pressure: agenttier_backup_plan::Pressure::NearLimit,
+        ..agenttier_backup_plan::Surroundings::of(&held)
+    };
+    let promised = Retention::for_at_least(hours(60 * 24));
+    let verdicts: Vec<_> = (0..10)
+        .map(|n| {
+            let policy = Policy { name: format!("team-{n}"), retention: promised, ..policy() };
+            let volume = volume(&format!("v{n}"));
+            let points = (0..10).map(|k| RecoveryPoint {
+                retention: Some(promised),
+                ..ready(&volume, &format!("v{n}-{k}"), NOW - hours(60 + 8 * k))
+            });
+            let points: Vec<_> = points.collect();
+            agenttier_backup_plan::decide(NOW, &Governance::By(policy), &with(volume, points), &around)
+        })
+        .collect();
+    let going = verdicts.iter().map(|verdict| crate::world::wanted_prunes(verdict).len()).collect::<Vec<_>>();
+    assert!(going.iter().all(|going| (3..=10).contains(going)), "{going:?}");
+    // 100 points: near a limit of 111 one has to go, of 100 eleven.
+    assert_eq!(mass_deletions(NOW, Some(111), &verdicts).len(), 0);
+    assert_eq!(mass_deletions(NOW, Some(101), &verdicts).len(), 0);
+    assert_eq!(mass_deletions(NOW, Some(100), &verdicts).len(), 10, "each waits");
 }

@@ -119,6 +119,8 @@ fn what_they_come_to_together_is_bounded_as_well() {
     ));
     assert_eq!(told(57, Overrides { keep_last: text("57"), ..Overrides::default() }), None);
     assert!(told(57, Overrides { keep_last: text("58"), ..Overrides::default() }).is_some());
+    let out = Overrides { enabled: text("false"), keep_last: text("58"), ..Overrides::default() };
+    assert_eq!(told(57, out), None, "it asks for nothing");
     let as_before = Overrides { interval: text("6h"), retention: text("14d"), ..Overrides::default() };
     assert_eq!(told(1, as_before), None, "what the policy says is no more than it says");
     assert!(

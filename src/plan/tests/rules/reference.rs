@@ -215,8 +215,13 @@ impl Reference<'_> {
         }
         all.sort_by_key(|(at, name, _)| (*at, name.clone()));
         let Some((at, _, word)) = all.pop() else { return false };
-        let waited = self.age(at) >= self.objective();
-        !self.ready().is_empty() && word != self.policy.retention && (waited || self.is_unchanged())
+        let waited = self.age(at) >= self.objective() || self.is_unchanged() && at <= self.now;
+        // That it is to be hidden from AgentTier's sweep is noted first.
+        let hides = |newest: &RecoveryPoint| {
+            newest.looks_like_agenttiers && self.volume().agenttier_loop != AgentTierLoop::Off
+        };
+        let newest = Self::latest(&self.ready());
+        newest.is_some_and(|newest| !hides(newest)) && word != self.policy.retention && waited
     }
 
     fn slot_start(&self) -> Timestamp {
