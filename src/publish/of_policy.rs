@@ -29,8 +29,9 @@ fn near(SnapshotLimit { allowed, pressure }: SnapshotLimit) -> Option<Notice> {
         Pressure::AtLimit => (Reason::AtLimit, "as many", ", and intervals are doubled"),
     };
     let message = format!(
-        "the cluster holds {state} snapshots of ours as maxSnapshots allows ({allowed}): as many as are too many \
-         go, of those older than 48 h more than one a day{relief}. Raise it, or keep fewer"
+        "the cluster holds {state} snapshots of ours as maxSnapshots allows ({allowed}): as many are thinned \
+         out as are too many, of those older than 48 h the oldest that are not the newest of their day{relief}. Raise it, \
+         or keep fewer"
     );
     Some(Notice { reason, message })
 }
