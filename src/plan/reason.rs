@@ -151,6 +151,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_passes_by_itself_needs_nobody() {
+        for reason in [Reason::Paced, Reason::ClaimPending, Reason::NoAnswer, Reason::OptedOut] {
+            assert!(!reason.needs_attention(), "{reason}");
+        }
+        for reason in [Reason::QuotaExceeded, Reason::UnknownClass, Reason::Forbidden, Reason::DeletionSlow] {
+            assert!(reason.needs_attention(), "{reason}");
+        }
+    }
+
+    #[test]
     fn names_are_read_back() {
         for reason in [Reason::QuotaExceeded, Reason::NotCsi, Reason::OrderFailed] {
             assert_eq!(Reason::named(&reason.to_string()), reason);

@@ -125,6 +125,7 @@ mod tests {
         for bad in ["", "14d", "maxAge=14d keepLast=1", "maxAge=9s", "keepLast=1", "maxAge=-1s keepLast=1"] {
             assert_eq!(bad.parse::<Retention>(), Err(RetentionError), "{bad}");
         }
+        assert!(RetentionError.to_string().contains("maxAge=1209600s keepLast=1"));
     }
 
     proptest! {

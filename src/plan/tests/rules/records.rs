@@ -144,6 +144,23 @@ fn a_template_that_does_not_fit_is_left_out_and_one_that_is_missing_is_told() {
     assert!(large.portions().is_err_and(|size| size > LARGEST_RECORD));
 }
 
+/// What surrounds the parts takes room too: 64 bytes, and 128 and its names for each template.
+#[test]
+fn the_last_byte_may_be_used_and_no_more() {
+    // Quotes are two of them.
+    let of_size = |size: usize| Digest::of(&"x".repeat(size - 2).into());
+    // SandboxTemplate, team-a and general are 15, 6 and 7 letters long.
+    let room = LARGEST_RECORD - 64 - (128 + 15 + 6 + 7);
+    let held = |sandbox: usize, spec: usize| {
+        let template = TemplateSight { digest: Some(of_size(spec)), ..template("general", None) };
+        Contents { sandbox: "s1".into(), digest: of_size(sandbox), templates: vec![template] }.portions()
+    };
+    assert_eq!(held(room - 100, 100), Ok(vec![Portion::Spec]));
+    assert_eq!(held(room - 100, 101), Ok(vec![Portion::Digest]));
+    assert_eq!(held(room, 2), Ok(vec![Portion::Digest]));
+    assert_eq!(held(room + 1, 2), Err(LARGEST_RECORD + 1));
+}
+
 fn record(name: &str, age: jiff::SignedDuration) -> RecordSight {
     RecordSight {
         namespace: "team-a".into(),
