@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use agenttier_backup_plan::{
-    Admission, ClaimPhase, Governance, HeldBack, Limits, MassDeletion, Pacer, Policy, Reason, RecoveryPoint,
-    Retention, Suspension, Verdict, Volume, admit, mass_deletions,
+    Admission, ClaimPhase, Governance, HeldBack, Limits, MassDeletion, Pacer, Policy, Pressure, Reason,
+    RecoveryPoint, Retention, Surroundings, Suspension, Verdict, Volume, admit, mass_deletions,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -279,14 +279,15 @@ fn what_agenttier_made_counts_where_it_is_adopted() {
     assert_eq!(deletions(&admitted(&of_agenttier(11), &[])), 0);
 }
 
+fn near_limit(policy: Policy, volume: &Volume) -> Verdict {
+    let held = HeldBack::new();
+    let around = Surroundings { pressure: Pressure::NearLimit, ..Surroundings::of(&held) };
+    agenttier_backup_plan::decide(NOW, &Governance::By(policy), volume, &around)
+}
+
 /// For the limit of the cluster a few go at a time; where it was mistyped, it would be a mass.
 #[test]
 fn of_what_goes_for_the_limit_only_what_it_needs_counts() {
-    let held = HeldBack::new();
-    let around = agenttier_backup_plan::Surroundings {
-        pressure: agenttier_backup_plan::Pressure::NearLimit,
-        ..agenttier_backup_plan::Surroundings::of(&held)
-    };
     let two_a_day = |uid: &str| {
         let volume = volume(uid);
         let points = (0..60).map(|n| RecoveryPoint {
@@ -296,11 +297,7 @@ fn of_what_goes_for_the_limit_only_what_it_needs_counts() {
         with(volume.clone(), points.collect::<Vec<_>>())
     };
     let policy = Policy { retention: Retention::for_at_least(hours(60 * 24)), ..policy() };
-    let governance = Governance::By(policy);
-    let verdicts: Vec<_> = ["a", "b"]
-        .iter()
-        .map(|uid| agenttier_backup_plan::decide(NOW, &governance, &two_a_day(uid), &around))
-        .collect();
+    let verdicts = ["a", "b"].map(|uid| near_limit(policy.clone(), &two_a_day(uid)));
     let points =
         |allowed| mass_deletions(NOW, Some(allowed), &verdicts).get("default").map(|mass| mass.points);
     // 120 points: at 109 the limit of 121 is near, at 108 that of 120.
@@ -313,11 +310,6 @@ fn of_what_goes_for_the_limit_only_what_it_needs_counts() {
 /// Of each of many policies few enough would go for none of them to be one by itself.
 #[test]
 fn what_goes_for_the_limit_is_a_mass_over_all_policies() {
-    let held = HeldBack::new();
-    let around = agenttier_backup_plan::Surroundings {
-        pressure: agenttier_backup_plan::Pressure::NearLimit,
-        ..agenttier_backup_plan::Surroundings::of(&held)
-    };
     let promised = Retention::for_at_least(hours(60 * 24));
     let verdicts: Vec<_> = (0..10)
         .map(|n| {
@@ -328,7 +320,7 @@ fn what_goes_for_the_limit_is_a_mass_over_all_policies() {
                 ..ready(&volume, &format!("v{n}-{k}"), NOW - hours(60 + 8 * k))
             });
             let points: Vec<_> = points.collect();
-            agenttier_backup_plan::decide(NOW, &Governance::By(policy), &with(volume, points), &around)
+            near_limit(policy, &with(volume, points))
         })
         .collect();
     let going = verdicts.iter().map(|verdict| crate::world::wanted_prunes(verdict).len()).collect::<Vec<_>>();
