@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agenttier_backup::api::FIELD_MANAGER;
-use agenttier_backup::csi::VolumeSnapshot;
+use agenttier_backup::csi::{VolumeSnapshot, VolumeSnapshotClass};
 use anyhow::{Context as _, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -13,7 +13,7 @@ use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use stage::{NAMESPACE, Rhythm, Stage};
-use testbed::{DRIVER, Testbed, until};
+use testbed::{DRIVER, SNAPSHOT_CLASS, Testbed, until};
 
 /// Where the volumes are.
 const TEAM: &str = "bench";
@@ -38,6 +38,14 @@ impl Field {
         stage.policy(RARELY).await?;
         stage.namespace(TEAM).await?;
         let client = &stage.client;
+        let class = json!({
+            "metadata": {
+                "name": SNAPSHOT_CLASS,
+                "annotations": { "snapshot.storage.kubernetes.io/is-default-class": "true" },
+            },
+            "driver": DRIVER, "deletionPolicy": "Delete",
+        });
+        create(&Api::<VolumeSnapshotClass>::all(client.clone()), class).await?;
         let made = stream::iter(0..volumes).map(|number| async move { volume(client, number).await });
         made.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
         let snapshots: Api<VolumeSnapshot> = Api::namespaced(stage.client.clone(), TEAM);
