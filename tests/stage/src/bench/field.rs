@@ -8,7 +8,7 @@ use agenttier_backup::csi::{VolumeSnapshot, VolumeSnapshotClass};
 use anyhow::{Context as _, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -38,14 +38,16 @@ impl Field {
         stage.policy(RARELY).await?;
         stage.namespace(TEAM).await?;
         let client = &stage.client;
+        let kind = ApiResource::erase::<VolumeSnapshotClass>(&());
         let class = json!({
+            "apiVersion": kind.api_version, "kind": kind.kind,
             "metadata": {
                 "name": SNAPSHOT_CLASS,
                 "annotations": { "snapshot.storage.kubernetes.io/is-default-class": "true" },
             },
             "driver": DRIVER, "deletionPolicy": "Delete",
         });
-        create(&Api::<VolumeSnapshotClass>::all(client.clone()), class).await?;
+        create(&Api::<DynamicObject>::all_with(client.clone(), &kind), class).await?;
         let made = stream::iter(0..volumes).map(|number| async move { volume(client, number).await });
         made.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
         let snapshots: Api<VolumeSnapshot> = Api::namespaced(stage.client.clone(), TEAM);
