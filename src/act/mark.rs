@@ -40,11 +40,8 @@ fn patch(now: Timestamp, order: &Mark) -> Value {
         Note::HideFromAgentTier => ("labels", json!({ marks::SNAPSHOT_KIND: null })),
         Note::NoLongerAtRest => ("annotations", json!({ marks::AT_REST_SINCE: null })),
         Note::RetentionChanged { before, retention } => {
-            let changes = before.amended(now, *retention).map(|changes| changes.to_string());
-            (
-                "annotations",
-                json!({ marks::RETENTION_CHANGES: changes.unwrap_or_else(|| before.to_string()) }),
-            )
+            let changes = before.amended(now, *retention).to_string();
+            ("annotations", json!({ marks::RETENTION_CHANGES: changes }))
         }
     };
     metadata[place] = change;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::mass::is_first_step;
+use crate::mass::{is_first_step, masses};
 use crate::{
     Action, ActionKind, HeldBack, MassDeletion, Note, Pacer, Rate, Readiness, Reason, Spent, Suspension,
-    Verdict, VolumeUid, excess, is_of_mass, mass_deletions,
+    Verdict, VolumeUid, excess, is_of_mass,
 };
 
 /// So many notes are written in one pass; the next one goes on. A policy that is edited may ask for one of each volume.
@@ -76,7 +76,8 @@ impl Admission {
 }
 
 /// Everything that is wanted, in the order to be done: prunes first, they free quota, those for the cluster's limit alone
-/// after the others, the oldest first; then snapshots, of the volume that would lose the most work first; then notes. Of each kind, those of volumes where the last ones failed come last.
+/// after the others, the oldest first; then snapshots, of the volume that would lose the most work first; then notes. Of
+/// each kind, those of volumes where the last ones failed come last.
 #[must_use]
 pub fn in_order<'v>(held: &HeldBack, verdicts: &'v [Verdict]) -> Vec<(&'v Verdict, &'v Action)> {
     let mut wanted: Vec<(&Verdict, &Action)> = verdicts
@@ -112,7 +113,7 @@ pub fn admit(
     verdicts: &[Verdict],
 ) -> Admission {
     let mut excess = excess(limits.snapshots, verdicts);
-    let mass = mass_deletions(now, limits.snapshots, verdicts);
+    let mass = masses(now, excess, verdicts);
     let mut rate = Rate::default();
     let mut load: BTreeMap<Option<&str>, Load> = BTreeMap::new();
     for verdict in verdicts {
@@ -136,8 +137,8 @@ pub fn admit(
         let kind = action.kind();
         let key = (verdict.volume.uid.clone(), kind);
         let mut wait = |reason| waiting.push(Waiting { volume: verdict.volume.uid.clone(), kind, reason });
-        let rests_on_absence = kind == ActionKind::Prune || is_first_step(action) || shortens(action);
-        if let (true, Some(suspension)) = (rests_on_absence, suspended.first()) {
+        let needs_certainty = kind == ActionKind::Prune || is_first_step(action) || shortens(action);
+        if let (true, Some(suspension)) = (needs_certainty, suspended.first()) {
             wait(suspension.reason());
             continue;
         }

@@ -32,18 +32,26 @@ impl Amendments {
         self.0.iter()
     }
 
-    /// These and the one of now, without those that say nothing any more: of what is older than [`SHORTENING_DELAY`] only
-    /// the last counts. `None` while there are too many.
+    /// Whether one more may be noted now.
+    pub(crate) fn have_room(&self, now: Timestamp) -> bool {
+        self.that_tell(now).len() < MOST
+    }
+
+    /// Those that tell something, and the one of now.
     #[must_use]
-    pub fn amended(&self, now: Timestamp, retention: Retention) -> Option<Self> {
-        let is_past = |at: &Amendment| now.duration_since(at.since) >= SHORTENING_DELAY;
-        let past = self.0.iter().rposition(is_past).unwrap_or(0);
-        let mut amendments = self.0[past..].to_vec();
+    pub fn amended(&self, now: Timestamp, retention: Retention) -> Self {
+        let mut amendments = self.that_tell(now).to_vec();
         // Whole seconds are enough, and easier to read. The clock may have been set back.
         let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let since = amendments.iter().map(|amendment| amendment.since).fold(since, Timestamp::max);
         amendments.push(Amendment { since, retention });
-        (amendments.len() <= MOST).then_some(Self(amendments))
+        Self(amendments)
+    }
+
+    /// Of what is older than [`SHORTENING_DELAY`] only the last counts.
+    fn that_tell(&self, now: Timestamp) -> &[Amendment] {
+        let is_past = |at: &Amendment| now.duration_since(at.since) >= SHORTENING_DELAY;
+        &self.0[self.0.iter().rposition(is_past).unwrap_or(0)..]
     }
 }
 
@@ -121,26 +129,24 @@ mod tests {
     fn of_what_is_past_the_last_alone_is_kept() {
         let before: Amendments = [at(60, 1), at(30, 2), at(24, 3), at(23, 4)].into_iter().collect();
         let now = NOW + SignedDuration::from_millis(700);
-        let after = before.amended(now, of(5)).expect("few");
+        let after = before.amended(now, of(5));
         assert_eq!(
             after,
             [at(24, 3), at(23, 4), at(0, 5)].into_iter().collect(),
             "in whole seconds, not ahead"
         );
-        assert_eq!(Amendments::default().amended(NOW, of(5)), Some([at(0, 5)].into_iter().collect()));
+        assert_eq!(Amendments::default().amended(NOW, of(5)), [at(0, 5)].into_iter().collect());
     }
 
     #[test]
     fn eight_within_a_day_are_enough() {
         let seven: Amendments = (0..7).map(|n| at(9 - n, n)).collect();
-        let eight = seven.amended(NOW, of(99)).expect("the eighth");
+        assert!(seven.have_room(NOW));
+        let eight = seven.amended(NOW, of(99));
         assert_eq!(eight.iter().count(), 8);
-        assert_eq!(eight.amended(NOW, of(100)), None);
+        assert!(!eight.have_room(NOW));
         let later = NOW + SignedDuration::from_hours(16);
-        assert_eq!(
-            eight.amended(later, of(100)).map(|all| all.iter().count()),
-            Some(8),
-            "two of them are past"
-        );
+        assert!(eight.have_room(later));
+        assert_eq!(eight.amended(later, of(100)).iter().count(), 8, "two of them are past");
     }
 }

@@ -1,5 +1,7 @@
 //! `decide`: one volume in, one verdict out.
 
+mod notes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,18 +9,15 @@ use jiff::{SignedDuration, Timestamp};
 use crate::closing::close;
 use crate::course::{Course, Tailored};
 use crate::gone::{gone_since, kept_for, leave, promised_until, to_mark};
-use crate::history::{
-    ages_change_at, history_changes_at, last_witness, last_word, lately_in_force, still_promised,
-};
+use crate::history::{ages_change_at, history_changes_at, last_witness, lately_in_force, still_promised};
 use crate::obstacle::{agenttier_covers_until, obstacle};
 use crate::protection::{overdue_at, protection, unprotected};
-use crate::retain::counted;
 use crate::sight::Sight;
 use crate::turn::{Turn, is_unchanged};
 use crate::{
-    Action, ActionKind, Fate, FormerUser, Governance, Judged, Keep, Mark, Note, Notice, Policy, Prune,
-    Readiness, Reason, RecoveryPoint, Rules, Safety, Setback, Slots, Spent, Surroundings, TakeSnapshot,
-    Verdict, Volume, VolumeId, retain,
+    Action, ActionKind, Fate, FormerUser, Governance, Judged, Keep, Note, Notice, Policy, Prune, Readiness,
+    Reason, RecoveryPoint, Rules, Safety, Setback, Slots, Spent, Surroundings, TakeSnapshot, Verdict, Volume,
+    VolumeId, retain,
 };
 
 /// Judges one volume under the policy of its namespace.
@@ -275,68 +274,10 @@ impl Judgement<'_> {
         still_promised(self.now, &self.volume.uid, &self.volume.points, self.readiness)
     }
 
-    fn mark(&self, point: &RecoveryPoint, note: Note) -> Action {
-        Action::Mark(Mark {
-            volume: self.id.clone(),
-            name: point.name.clone(),
-            uid: point.uid.clone(),
-            version: point.version.clone(),
-            note,
-        })
-    }
-
-    /// From when on it is noted on the newest point that another retention is in force, where one is. Until the next point
-    /// can be expected, which carries it, there is no need to.
-    fn amended_at(&self, policy: &Policy, unchanged: bool) -> Option<Timestamp> {
-        let (since, retention) = last_word(&self.volume.uid, &self.volume.points)?;
-        // Until the clock has come to it again, what is noted now would be no later word.
-        if since > self.now {
-            return (retention != policy.retention).then_some(since);
-        }
-        let expected = || since.checked_add(policy.objective()).unwrap_or(Timestamp::MAX);
-        (retention != policy.retention).then(|| if unchanged { self.now } else { expected() })
-    }
-
-    /// Without a note a shortened retention would never have its effect where nothing new is taken: of a Sandbox at rest,
-    /// or because a quota is full of what might go.
-    fn amend(&self, policy: &Policy) -> Option<Action> {
-        let Volume { uid, points, .. } = self.volume;
-        let newest = counted(uid, points, self.readiness).first().map(|&i| &points[i])?;
-        let (before, retention) = (newest.amendments.clone(), policy.retention);
-        before.amended(self.now, retention)?;
-        Some(self.mark(newest, Note::RetentionChanged { before, retention }))
-    }
-
-    /// AgentTier's sweep goes by age and label alone: what stays gives up the label, whatever keeps it, and also where no
-    /// policy is in force, for a sweep that deletes it would make a lie of that.
-    fn hidden_from_agenttier(&self, fates: &[Fate]) -> Vec<Action> {
-        if !self.volume.agenttier_loop.sweeps() {
-            return Vec::new();
-        }
-        let shown = self.volume.points.iter().zip(fates).filter(|(point, fate)| {
-            let ours = point.is_ours_of(&self.volume.uid) && !point.terminating();
-            ours && point.looks_like_agenttiers && matches!(fate, Fate::Keep(_))
-        });
-        shown.map(|(point, _)| self.mark(point, Note::HideFromAgentTier)).collect()
-    }
-
     /// Where rest is in doubt, a snapshot does not say that it was taken at rest.
     fn of_known_rest(&self, take: TakeSnapshot) -> TakeSnapshot {
         let at_rest_since = take.at_rest_since.filter(|_| !self.around.rest_in_doubt);
         TakeSnapshot { at_rest_since, ..take }
-    }
-
-    /// A point that says that it was taken at rest proves nothing any more once something can have written since, even
-    /// where the Sandbox then comes to be as it was.
-    fn no_longer_at_rest(&self) -> Option<Action> {
-        let Self { volume, sight, readiness, .. } = *self;
-        let since = sight.at_rest_since?;
-        let sandbox = volume.sandbox.as_ref()?;
-        let disturbed = volume.attached && !self.around.rest_in_doubt
-            || sandbox.phase != "Stopped"
-            || sandbox.last_activity != Some(since);
-        let newest = counted(&volume.uid, &volume.points, readiness).first().map(|&i| &volume.points[i])?;
-        disturbed.then(|| self.mark(newest, Note::NoLongerAtRest))
     }
 
     fn switched(&self) -> Notice {

@@ -48,7 +48,11 @@ pub fn mass_deletions(
     snapshots: Option<u32>,
     verdicts: &[Verdict],
 ) -> BTreeMap<String, MassDeletion> {
-    let excess = excess(snapshots, verdicts);
+    masses(now, excess(snapshots, verdicts), verdicts)
+}
+
+/// The same, where no more than `excess` go for the limit of the cluster.
+pub(crate) fn masses(now: Timestamp, excess: usize, verdicts: &[Verdict]) -> BTreeMap<String, MassDeletion> {
     let limit_in_mass = is_mass(
         count(verdicts, |reason| reason == Spent::NearLimit).min(excess),
         verdicts.iter().flat_map(|verdict| &verdict.points).filter(|point| is_counted(point)).count(),

@@ -48,7 +48,7 @@ fn amendments(verdict: &Verdict) -> Option<(&str, Amendments)> {
 fn amendments_at(now: Timestamp, verdict: &Verdict) -> Option<(&str, Amendments)> {
     verdict.wants.iter().find_map(|want| match want {
         Action::Mark(Mark { name, note: Note::RetentionChanged { before, retention }, .. }) => {
-            Some((name.as_str(), before.amended(now, *retention).unwrap()))
+            Some((name.as_str(), before.amended(now, *retention)))
         }
         _ => None,
     })

@@ -240,7 +240,7 @@ impl Cluster {
         let Note::RetentionChanged { before, retention } = &mark.note else { panic!("{mark:?}") };
         let points = &mut self.volumes[index].points;
         let point = points.iter_mut().find(|point| point.uid == mark.uid).expect("it is there");
-        point.amendments = before.amended(self.now, *retention).expect("few");
+        point.amendments = before.amended(self.now, *retention);
     }
 
     fn take(&mut self, index: usize, take: &TakeSnapshot) {

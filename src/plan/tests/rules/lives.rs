@@ -184,7 +184,7 @@ proptest! {
                             Note::HideFromAgentTier => point.looks_like_agenttiers = false,
                             Note::NoLongerAtRest => point.at_rest_since = None,
                             Note::RetentionChanged { before, retention } => {
- point.amendments = before.amended(now, retention).unwrap();
+ point.amendments = before.amended(now, retention);
 }
                         }
                     }

@@ -146,7 +146,7 @@ impl Seasons {
                         }
                         Note::NoLongerAtRest => point.at_rest_since = None,
                         Note::RetentionChanged { before, retention } => {
-                            point.amendments = before.amended(self.now, retention).unwrap();
+                            point.amendments = before.amended(self.now, retention);
                             self.counts.amended += 1;
                         }
                         Note::SandboxGone(_) => {
