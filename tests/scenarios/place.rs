@@ -1,5 +1,6 @@
 //! Where scenarios take place.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,4 +76,25 @@ where
     Fut: Future<Output = anyhow::Result<Option<T>>>,
 {
     testbed::until(what, PATIENCE, check).await.unwrap()
+}
+
+/// The same for things that are odd: waits until `look` finds none, and otherwise says which were left.
+pub(crate) async fn nothing_odd<F, Fut>(what: &str, mut look: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = anyhow::Result<Vec<String>>>,
+{
+    let last = RefCell::default();
+    let waited = testbed::until(what, PATIENCE, || {
+        let looking = look();
+        async {
+            let odd = looking.await?;
+            let none = odd.is_empty().then_some(());
+            last.replace(odd);
+            Ok(none)
+        }
+    });
+    if let Err(error) = waited.await {
+        panic!("{error:#}: {:#?}", last.into_inner());
+    }
 }

@@ -16,7 +16,7 @@ use proptest::prelude::RngExt as _;
 use serde_json::{Value, json};
 use stage::{Rhythm, Stage};
 
-use crate::place::{TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
+use crate::place::{TEAM, TEMPLATE, claims, eventually, nothing_odd, stage_with, user, with_pool};
 use crate::rounds::random::{asked_for, random, seed};
 
 /// Timings that `cargo test` plays.
@@ -121,18 +121,21 @@ async fn play(stage: &Stage, wave: &[Timing]) -> Left {
     })
     .await;
     try_join_all(wave.iter().map(|timing| live_through(stage, timing))).await.unwrap();
-    eventually("all of them run on a pod that stays", || async {
+    nothing_odd("all of them run on a pod that stays", || async {
         tokio::time::sleep(PACE).await;
         let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
-        let pods = pods.list(&ListParams::default()).await?.items;
-        let there = |name: &Value| {
-            pods.iter().any(|pod| {
-                pod.metadata.name.as_deref() == name.as_str() && pod.metadata.deletion_timestamp.is_none()
-            })
-        };
+        let mut pods = pods.list(&ListParams::default()).await?.items;
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         let sandboxes = user.sandboxes().list(&ListParams::default()).await?.items;
-        let run = |status: &Value| status["phase"] == "Running" && there(&status["podName"]);
-        Ok(sandboxes.iter().all(|sandbox| run(&sandbox.data["status"])).then_some(()))
+        let runs = |status: &Value| {
+            let pod = status["podName"].as_str();
+            status["phase"] == "Running" && pods.iter().any(|there| there.metadata.name.as_deref() == pod)
+        };
+        let statuses = sandboxes.iter().map(|sandbox| (sandbox.name_any(), &sandbox.data["status"]));
+        Ok(statuses
+            .filter(|(_, status)| !runs(status))
+            .map(|(name, status)| format!("{name}: {status}"))
+            .collect())
     })
     .await;
 
