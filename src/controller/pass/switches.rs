@@ -51,7 +51,9 @@ impl Passes {
             let sandbox = sandbox_named(observed, &volume.namespace, name);
             let may = !self.noted.announced.was_said(now, &volume.uid, REASON)
                 && !self.noted.unproved.waits(now, &volume.uid);
-            if let Some(sandbox) = sandbox.filter(|_| may) {
+            // One that is being started proves nothing yet, and is not to wait for longer and longer because of that.
+            let sandbox = sandbox.filter(|sandbox| may && !sandbox.is_starting());
+            if let Some(sandbox) = sandbox {
                 untold.push((volume, sandbox, notice.message.clone()));
             }
         }

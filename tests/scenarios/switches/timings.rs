@@ -186,13 +186,14 @@ async fn live_through(stage: &Stage, timing: &Timing) -> anyhow::Result<()> {
 
 async fn all_is_noticed_and_kept(stage: &Stage, wave: &[Timing], left: &Left) {
     let wanted = &left.volumes;
-    eventually("an Event on each sandbox for each volume that it has left", || async {
+    nothing_odd("an Event on each sandbox for each volume that it has left", || async {
         tokio::time::sleep(PACE).await;
         let told = events(stage).await?;
         let wrong: Vec<_> =
             told.iter().filter(|told| is_of(wave, &told.0) && !left.ever.contains_key(*told)).collect();
         anyhow::ensure!(wrong.is_empty(), "noticed, but never left: {wrong:?}");
-        Ok(wanted.is_subset(&told).then_some(()))
+        let untold = wanted.difference(&told);
+        Ok(untold.map(|(sandbox, claim)| format!("{sandbox} left {claim}, untold")).collect())
     })
     .await;
     eventually("each is saved once more", || async {
