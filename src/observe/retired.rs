@@ -177,6 +177,31 @@ mod tests {
         assert_eq!(told(&observed), ["pool-1-pvc/left Abandoned: a of pool-1-pvca"]);
     }
 
+    /// The warm pool's claim was never handed over, and the Sandbox has left it: that is to be told of, and saved.
+    #[test]
+    fn what_a_sandbox_that_is_there_has_left_is_a_workspace_whatever_its_labels_say() {
+        let sandbox = |phase: &str, uses: &str| {
+            let sandbox = json!({
+                "apiVersion": "agenttier.io/v1alpha1", "kind": "Sandbox",
+                "metadata": { "namespace": "n", "name": "pool-1-pvca", "uid": "s" },
+                "spec": {}, "status": { "phase": phase, "pvcName": uses },
+            });
+            Arc::new(serde_json::from_value(sandbox).expect("a Sandbox"))
+        };
+        let observed = |sandbox, claim_uid| Observed {
+            claims: vec![claim("pool-1-pvc", claim_uid, &json!({ marks::POOLED: "true" }))],
+            sandboxes: vec![sandbox],
+            snapshots: vec![point("a", "pool-1-pvc", "left", 1)],
+            ..Observed::default()
+        };
+        let left = volumes(&observed(sandbox("Running", "other"), "left")).remove(0);
+        assert_eq!((left.phase, left.switched_to.as_deref()), (ClaimPhase::Bound, Some("other")));
+        let starting = volumes(&observed(sandbox("Creating", "other"), "left")).remove(0);
+        assert_eq!((starting.phase, starting.switched_to), (ClaimPhase::Bound, None), "it says nothing yet");
+        let namesake = observed(sandbox("Running", "other"), "another");
+        assert_eq!(told(&namesake), ["pool-1-pvc/left Gone: a of pool-1-pvca"], "nobody used that one");
+    }
+
     #[test]
     fn others_snapshots_make_no_volume() {
         let mut foreign = point("a", "s1", "gone", 1);

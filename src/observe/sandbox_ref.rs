@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agenttier_backup_plan::workspace::Ties;
 use agenttier_backup_plan::{Overrides, SandboxRef, marks};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
@@ -25,10 +26,15 @@ pub(super) struct User<'a> {
     pub(super) switched_to: Option<&'a str>,
     /// It is being started: perhaps it is to use this claim, and does not say so yet.
     pub(super) is_starting: bool,
-    /// It names the claim in its status.
-    pub(super) names_it: bool,
-    /// The claim has an owner that is a Sandbox, whether that lives or not.
-    pub(super) owns_it: bool,
+    /// By what it is known. An owner counts whether it lives or not.
+    pub(super) ties: Ties,
+}
+
+impl<'a> User<'a> {
+    fn that_left(sandbox: Option<&'a Sandbox>, ties: Ties) -> Self {
+        let is_starting = sandbox.is_some_and(Sandbox::is_starting);
+        Self { sandbox, switched_to: sandbox.and_then(Sandbox::claim), is_starting, ties }
+    }
 }
 
 impl<'a> Sandboxes<'a> {
@@ -62,7 +68,8 @@ impl<'a> Sandboxes<'a> {
             .peekable();
         let owns_it = owners.peek().is_some();
         if let Some(sandbox) = self.of_claim.get(&(namespace, name)) {
-            return User { sandbox: Some(sandbox), names_it: true, owns_it, ..User::default() };
+            let ties = Ties { named_by_sandbox: true, owned_by_sandbox: owns_it, ..Ties::default() };
+            return User { sandbox: Some(sandbox), ties, ..User::default() };
         }
         let owner = owners.find_map(|owner| self.of_uid.get(owner.uid.as_str()).copied());
         let labelled = || {
@@ -71,13 +78,13 @@ impl<'a> Sandboxes<'a> {
             sandbox.claim().is_some().then_some(sandbox)
         };
         let sandbox = if owns_it { owner } else { labelled() };
-        User {
-            sandbox,
-            switched_to: sandbox.and_then(Sandbox::claim),
-            is_starting: sandbox.is_some_and(Sandbox::is_starting),
-            names_it: false,
-            owns_it,
-        }
+        User::that_left(sandbox, Ties { owned_by_sandbox: owns_it, ..Ties::default() })
+    }
+
+    /// Whose a claim was that says so itself no more, or never did, by the newest recovery point of it.
+    pub(super) fn user_by(&self, namespace: &str, newest: &VolumeSnapshot) -> User<'a> {
+        let sandbox = self.former_user(namespace, newest).filter(|sandbox| sandbox.claim().is_some());
+        User::that_left(sandbox, Ties { used_by_sandbox: sandbox.is_some(), ..Ties::default() })
     }
 
     /// Who used the volume that a snapshot of ours is of, if that Sandbox lives.

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use agenttier_backup_plan::workspace::{Ties, is_workspace};
-use agenttier_backup_plan::{ClaimPhase, RecoveryPoint, Volume, VolumeUid};
+use agenttier_backup_plan::workspace::is_workspace;
+use agenttier_backup_plan::{ClaimPhase, Ownership, RecoveryPoint, Volume, VolumeUid};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
 use super::Observed;
 use super::agenttier_loop::{loop_over, looped_namespaces};
-use super::recovery_point::recovery_point;
+use super::recovery_point::{marks_of, recovery_point};
 use super::retired::{Aftermath, Retired};
 use super::sandbox_ref::{Sandboxes, User, sandbox_ref};
 use crate::agenttier::Sandbox;
@@ -106,9 +106,24 @@ impl<'a> Index<'a> {
         let namespace = claim.metadata.namespace.as_deref()?;
         let name = claim.metadata.name.as_deref()?;
         let created = claim.metadata.creation_timestamp.as_ref()?.0;
-        let user = self.sandboxes.user_of(claim);
-        let ties = Ties { named_by_sandbox: user.names_it, owned_by_sandbox: user.owns_it };
-        is_workspace(claim.labels(), ties).then_some(Workspace { claim, uid, namespace, name, created, user })
+        let mut user = self.sandboxes.user_of(claim);
+        if user.sandbox.is_none() && !user.ties.owned_by_sandbox {
+            let points = self.snapshots_of.get(&(namespace, name)).into_iter().flatten();
+            let ours = points.filter(
+                |point| matches!(marks_of(point), Ownership::Ours { volume } if volume.as_str() == uid),
+            );
+            if let Some(newest) = ours.max_by_key(|point| &point.metadata.creation_timestamp) {
+                user = self.sandboxes.user_by(namespace, newest);
+            }
+        }
+        is_workspace(claim.labels(), user.ties).then_some(Workspace {
+            claim,
+            uid,
+            namespace,
+            name,
+            created,
+            user,
+        })
     }
 
     fn volume(&self, workspace: &Workspace<'_>, retired: &Retired<'_>) -> Volume {
@@ -144,7 +159,7 @@ impl<'a> Index<'a> {
                 .is_none_or(|attached| volume_name.is_some_and(|name| attached.contains(name))),
             agenttier_loop: loop_over(&self.looped, namespace, claim.labels()),
             sandbox: user.sandbox.map(sandbox_ref),
-            owner_unseen: user.owns_it && user.sandbox.is_none(),
+            owner_unseen: user.ties.owned_by_sandbox && user.sandbox.is_none(),
             switched_to: switched_to.map(str::to_owned),
             points,
             taken_names: self.names_in.get(namespace).cloned().unwrap_or_default(),

@@ -151,6 +151,7 @@ fn render(sandbox: &Sandbox, occasion: Occasion) -> Event {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::convert::Infallible;
     use std::sync::{Arc, Mutex};
 
@@ -162,10 +163,10 @@ mod tests {
 
     /// An API server that answers with these codes, one after the other. Tells how many calls it had.
     async fn calls_until_sent(codes: &[u16]) -> usize {
-        let answers = Arc::new(Mutex::new(codes.to_vec().into_iter()));
+        let answers = Arc::new(Mutex::new(codes.iter().copied().collect::<VecDeque<_>>()));
         let left = answers.clone();
         let server = tower::service_fn(move |_: Request<Body>| {
-            let code = answers.lock().expect("nobody panics").next().expect("no call more");
+            let code = answers.lock().expect("nobody panics").pop_front().expect("no call more");
             let reason = if code == 409 { "AlreadyExists" } else { "Other" };
             let body: Value = match code {
                 201 => json!({"metadata": {"name": "e"}, "involvedObject": {}}),

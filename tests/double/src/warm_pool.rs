@@ -44,6 +44,9 @@ pub struct WarmPool {
     pub interval: Duration,
     /// Which claims fail half-way.
     pub stale_claims: StaleClaims,
+    /// No volume can be handed over: it keeps the pool's labels and gets no owner, and the Sandbox uses it all the same.
+    /// With AgentTier it takes a conflict, with the provisioner's writes for example.
+    pub keeps_volumes: bool,
 }
 
 impl WarmPool {
@@ -57,6 +60,7 @@ impl WarmPool {
             storage_class: "gp3-immediate".into(),
             interval: Duration::from_secs(15),
             stale_claims: StaleClaims::Never,
+            keeps_volumes: false,
         }
     }
 }
@@ -143,7 +147,9 @@ impl Pool {
         let name = pod.name_any();
         self.hand_over_pod(pod, sandbox, template).await?;
         // AgentTier goes on without the volume's labels and owner when this fails.
-        if let Err(error) = self.hand_over_volume(&pvc, sandbox).await {
+        if self.settings.keeps_volumes {
+            tracing::info!(pvc, "the pool's volume is not handed over");
+        } else if let Err(error) = self.hand_over_volume(&pvc, sandbox).await {
             tracing::warn!(pvc, %error, "the pool's volume was not handed over");
         }
         Ok(Some(Claimed { pod: name, pvc }))

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use double::{NewSandbox, Options, Phase, WarmPool};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Event;
-use kube::Api;
-use kube::api::ListParams;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, ResourceExt};
 use serde_json::json;
 use stage::{NAMESPACE, Rhythm, Stage};
 use testbed::{Exit, Point, STORAGE_CLASS, Then, Write};
 
 use super::{FAST, at_least, mark, running};
-use crate::place::{TEAM, eventually, stage, user, workspace};
+use crate::place::{TEAM, TEMPLATE, claims, eventually, stage, stage_with, user, with_pool, workspace};
 
 const AFTER_SWITCH: &str = "backup.agenttier.io/after-switch";
 
@@ -89,4 +90,48 @@ async fn a_switch_that_is_saved_before_it_is_told_of_is_told_of_all_the_same() {
     eventually("s2 is told of what it left", || async { Ok((told(&stage, "s2").await? == 1).then_some(())) })
         .await;
     assert_eq!(told(&stage, "s1").await.unwrap(), 1, "s1 was told before the restart");
+}
+
+/// AgentTier gives a pool's volume labels and an owner after it has given away the pod; where that fails it goes on, and
+/// the volume looks like one of the pool for ever.
+#[tokio::test]
+async fn a_volume_that_was_not_handed_over_is_told_of_and_saved_when_it_is_left() {
+    let agenttier = with_pool(1);
+    let pool = agenttier.warm_pool.map(|pool| WarmPool { keeps_volumes: true, ..pool });
+    let restart_backoff = Duration::from_millis(100);
+    let stage = stage_with("not-handed", Options { warm_pool: pool, restart_backoff, ..agenttier }).await;
+    stage.policy(Rhythm { interval: "30d", max_age: "60d", keep_last: 1 }).await.unwrap();
+    stage.start_controller(FAST).await.unwrap();
+    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
+    let warm = ListParams::default().labels("agenttier.io/pooled=true");
+    eventually("the pool has a pod that is ready", || async {
+        let pods = pods.list(&warm).await?.items;
+        let ready = |pod: &Pod| {
+            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        };
+        Ok(pods.iter().any(ready).then_some(()))
+    })
+    .await;
+    let user = user(&stage);
+    user.create(NewSandbox::named("s1").cluster_template(TEMPLATE)).await.unwrap();
+    let runs = user.wait_phase("s1", Phase::Running).await.unwrap();
+    let left = runs.data["status"]["pvcName"].as_str().unwrap().to_owned();
+    let claim = claims(&stage).get(&left).await.unwrap();
+    assert!(claim.labels().contains_key("agenttier.io/pooled") && claim.owner_references().is_empty());
+    at_least(&stage, &left, 1).await;
+
+    let pod = runs.data["status"]["podName"].as_str().unwrap();
+    pods.delete(pod, &DeleteParams::default()).await.unwrap();
+    user.wait_status("s1", "another volume", |status| {
+        status["phase"] == "Running" && status["pvcName"].as_str() != Some(&left)
+    })
+    .await
+    .unwrap();
+    eventually("s1 is told of what it left", || async { Ok((told(&stage, "s1").await? == 1).then_some(())) })
+        .await;
+    saved(&stage, &left).await;
+    user.delete("s1").await.unwrap();
+    user.wait_gone("s1").await.unwrap();
+    assert_eq!(at_least(&stage, &left, 2).await.len(), 2, "all of it stays");
 }
