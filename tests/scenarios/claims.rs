@@ -2,6 +2,7 @@
 
 use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, SnapshotSpec};
 use double::{NewSandbox, Phase};
+use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use stage::Rhythm;
@@ -72,6 +73,9 @@ async fn pending_and_terminating_claims_stop_nothing() {
     assert_eq!(pooled.count(), 0, "volumes that wait in the pool are not backed up");
 }
 
+/// The snapshot controller's finalizer on the claim of a snapshot that is under way.
+const HELD_BY_A_SNAPSHOT: &str = "snapshot.storage.kubernetes.io/pvc-as-source-protection";
+
 /// The snapshot controller holds a claim for as long as a snapshot of it is under way: one that never gets ready would
 /// keep a deleted sandbox's volume for ever.
 #[tokio::test]
@@ -91,8 +95,14 @@ async fn a_snapshot_that_never_gets_ready_holds_no_deleted_claim() {
         .await
         .unwrap();
     let controller = stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
-    eventually("a snapshot that does not get ready", || async {
-        Ok((stage.points(TEAM).await?.ours().count() > 0).then_some(()))
+    eventually("a snapshot that does not get ready and holds its claim", || async {
+        Ok(claims(&stage)
+            .get("w")
+            .await?
+            .finalizers()
+            .iter()
+            .any(|held| held == HELD_BY_A_SNAPSHOT)
+            .then_some(()))
     })
     .await;
     claims(&stage).delete("w", &DeleteParams::default()).await.unwrap();

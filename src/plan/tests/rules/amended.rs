@@ -218,3 +218,8 @@ fn that_it_is_hidden_from_agenttier_is_noted_first() {
     volume.points.last_mut().unwrap().looks_like_agenttiers = false;
     assert!(amendments(&judge(NOW, &keeping(7), &volume)).is_some(), "of others it does not matter");
 }
+
+#[test]
+fn what_was_taken_this_very_moment_is_as_young_as_any() {
+    assert_eq!(amendments(&judge(NOW, &keeping(7), &running(seconds(0)))), None);
+}

@@ -330,3 +330,15 @@ fn what_goes_for_the_limit_is_a_mass_over_all_policies() {
     assert_eq!(mass_deletions(NOW, Some(101), &verdicts).len(), 0);
     assert_eq!(mass_deletions(NOW, Some(100), &verdicts).len(), 10, "each waits");
 }
+
+#[test]
+fn what_is_going_already_makes_no_tenth_larger() {
+    let early = laden("early", 11, hours(14 * 24));
+    let mut going = laden("going", 50, hours(14 * 24));
+    for point in &mut going.points {
+        point.deleting_since = Some(NOW);
+    }
+    let found =
+        mass_deletions(NOW, None, &verdicts(&three_days(), &[early, laden("other", 96, hours(72)), going]));
+    assert_eq!(found.len(), 1, "{found:?}");
+}

@@ -256,3 +256,16 @@ fn points_are_shown_newest_first() {
     let shown: Vec<_> = verdict.points.iter().map(|point| (point.name.as_str(), point.ours)).collect();
     assert_eq!(shown, [("1", true), ("2", true), ("3", true)]);
 }
+
+#[test]
+fn failures_are_counted_from_the_last_good_point_on() {
+    let volume = volume("s1");
+    let (good, failed) = (NOW - hours(30), NOW - FAILED_AFTER);
+    let failures = |moments: &[_]| {
+        let tried = moments.iter().enumerate().map(|(n, at)| unready(&volume, &format!("failed-{n}"), *at));
+        let points = [ready(&volume, "good", good)].into_iter().chain(tried);
+        judge(NOW, &policy(), &with(volume.clone(), points)).failed_snapshots
+    };
+    assert_eq!(failures(&[good - seconds(1), good]), 0);
+    assert_eq!(failures(&[good, good + seconds(1), failed, failed + seconds(1)]), 2);
+}

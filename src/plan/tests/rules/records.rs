@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use agenttier_backup_plan::{
     COLLECTED_AFTER, Collection, Contents, Digest, LARGEST_RECORD, LONGEST_NAME, Portion, RecordKey,
-    RecordSight, TemplateSight, collection, is_of_one_moment, is_our_record,
+    RecordSight, Subject, TemplateSight, VolumeId, VolumeUid, collection, is_of_one_moment, is_our_record,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -72,6 +72,7 @@ fn the_order_of_keys_is_no_content_and_that_of_items_is() {
     let parsed = |text: &str| Digest::of(&serde_json::from_str(text).unwrap());
     assert_eq!(parsed(r#"{"a":{"x":1,"y":[1,2]},"b":"é"}"#), parsed(r#"{"b":"é", "a":{"y":[1,2],"x":1}}"#));
     assert_ne!(parsed("[1,2]"), parsed("[2,1]"));
+    assert_ne!(parsed("[1,2]"), parsed("[12]"));
     assert_ne!(parsed(r#"{"a":"1"}"#), parsed(r#"{"a":1}"#));
     assert_ne!(parsed(r#"{"a":null}"#), parsed("{}"));
 }
@@ -208,4 +209,12 @@ fn ours_is_what_we_made_and_velero_has_not_brought_back() {
     assert!(!is_our_record([ours, ("velero.io/restore-name", "r1")]));
     assert!(!is_our_record([("app.kubernetes.io/managed-by", "helm")]));
     assert!(!is_our_record([]));
+}
+
+#[test]
+fn a_subjects_record_is_in_its_namespace_and_named_after_what_it_holds() {
+    let sandbox = json!({ "name": "s1" });
+    let volume = VolumeId { namespace: "team-a".into(), claim: "c".into(), uid: VolumeUid::new("v") };
+    let subject = Subject { volume, uid: "u".into(), contents: contents(&sandbox, vec![]) };
+    assert_eq!(subject.record(), ("team-a".to_owned(), subject.contents.name()));
 }

@@ -4,8 +4,9 @@
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
-use crate::world::{NOW, hours, seconds};
+use crate::world::{NOW, hours, judge, policy, ready, seconds, volume, with};
 use crate::worlds::worlds;
+use agenttier_backup_plan::RecoveryPoint;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
@@ -31,4 +32,26 @@ proptest! {
             prop_assert_eq!(&world.judge(then), &verdict, "at {}", then);
         }
     }
+}
+
+/// The storage's clock is a little ahead of the API server's, and a slot may be named before it has begun.
+#[test]
+fn a_date_that_is_still_to_come_wakes() {
+    let volume = volume("v");
+    let soon = Some(NOW + seconds(60));
+    let plain = ready(&volume, "p", NOW);
+    for point in [RecoveryPoint { cut: soon, ..plain.clone() }, RecoveryPoint { slot: soon, ..plain }] {
+        assert_eq!(judge(NOW, &policy(), &with(volume.clone(), [point])).wake, soon);
+    }
+}
+
+#[test]
+fn of_two_rules_that_begin_to_hold_the_one_to_come_wakes() {
+    let volume = volume("v");
+    let keeps = policy().retention.max_age;
+    let soon = NOW + seconds(10);
+    let points =
+        [NOW, soon].map(|until| ready(&volume, &format!("until-{}", until.as_second()), until - keeps));
+    let newest = ready(&volume, "newest", NOW);
+    assert_eq!(judge(NOW, &policy(), &with(volume, points.into_iter().chain([newest]))).wake, Some(soon));
 }

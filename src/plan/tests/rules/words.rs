@@ -1,7 +1,8 @@
 //! What is said in words: of protection, fates and verdicts that could not be made.
 
-use agenttier_backup_plan::{Fate, Volume};
-use agenttier_backup_plan::{Foreign, Governance, Keep, Keeper, Protection, Reason, Spent, Verdict};
+use agenttier_backup_plan::{
+    ActionKind, Fate, Foreign, Governance, Keep, Keeper, Protection, Reason, Spent, Verdict, Volume,
+};
 
 use crate::world::{NOW, policy, sandbox, volume};
 
@@ -71,4 +72,9 @@ fn of_a_volume_that_could_not_be_judged() {
     assert_eq!((verdict.sandbox.as_deref(), verdict.policy.as_deref()), (Some("s1"), Some("default")));
     assert_eq!((verdict.volume.claim.as_str(), verdict.driver.as_deref()), ("v1-workspace", Some("dir.csi")));
     assert!(verdict.wants.is_empty() && verdict.points.is_empty() && verdict.interval.is_none());
+}
+
+#[test]
+fn of_what_was_tried() {
+    assert_eq!(ActionKind::ALL.map(|kind| kind.to_string()), ["Prune", "TakeSnapshot", "Mark", "Record"]);
 }
