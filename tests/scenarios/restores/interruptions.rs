@@ -46,6 +46,8 @@ pub(super) async fn killed_at(
     let process = stage.begin(args, &through.1).await.unwrap();
     sender.send(process.clone()).ok().unwrap();
     let killed = tokio::select! {
+        // Where both are so, it is the point that ended the process.
+        biased;
         reached = cut.reached() => { reached.unwrap(); true }
         exit = process.wait() => {
             assert_eq!(exit.unwrap(), Exit::Code(0), "{}", process.log().unwrap());
