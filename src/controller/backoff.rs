@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agenttier_backup_plan::{Action, ActionKind, HeldBack, Reason, Setback, VolumeUid};
+use agenttier_backup_plan::{Action, ActionKind, HeldBack, Reason, Setback, Verdict, VolumeUid};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::act::Failure;
@@ -35,8 +35,18 @@ impl Backoff {
         &self.held
     }
 
+    /// Notes a success. Of other recovery points of the volume whose orders failed it says nothing, but that theirs is
+    /// a trouble of their own.
     pub(super) fn succeeded(&mut self, action: &Action) {
-        self.succeeded_with(&key(action));
+        let key = key(action);
+        if let (Some(point), Some(setback)) = (action.point(), self.held.get_mut(&key)) {
+            setback.failed.remove(point);
+            setback.others_succeed = true;
+            if !setback.failed.is_empty() {
+                return;
+            }
+        }
+        self.succeeded_with(&key);
     }
 
     /// Whether it had failed before.
@@ -48,7 +58,14 @@ impl Backoff {
     /// Notes a failure in the pass that began at `pass`. Several of one kind and volume in one pass are one: ten
     /// recovery points that may not be deleted show no more than one does.
     pub(super) fn failed(&mut self, now: Timestamp, pass: Timestamp, action: &Action, failure: &Failure) {
-        self.failed_with(now, pass, key(action), failure);
+        let key = key(action);
+        self.failed_with(now, pass, key.clone(), failure);
+        if let (Some(point), Some(setback)) = (action.point(), self.held.get_mut(&key))
+            && setback.failed.insert(point.to_owned(), now).is_none()
+        {
+            // It is not the old ones alone.
+            setback.others_succeed = false;
+        }
     }
 
     pub(super) fn failed_with(&mut self, now: Timestamp, pass: Timestamp, key: Key, failure: &Failure) {
@@ -59,20 +76,29 @@ impl Backoff {
         let longest = if matches!(failure, Failure::Forbidden(_)) { LONGEST_WITHOUT_RIGHT } else { LONGEST };
         let pause = FIRST.saturating_mul(1 << errors.in_a_row.min(10)).min(longest);
         *errors = Errors { in_a_row: errors.in_a_row + 1, pass };
-        let since = self.held.get(&key).map_or(now, |setback| setback.since);
-        let setback = Setback {
-            reason: Reason::named(failure.reason()),
-            message: failure.to_string(),
-            since,
-            until: now.checked_add(pause).unwrap_or(Timestamp::MAX),
-        };
-        self.held.insert(key, setback);
+        let reason = Reason::named(failure.reason());
+        let message = failure.to_string();
+        let until = now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        match self.held.get_mut(&key) {
+            Some(setback) => {
+                setback.reason = reason;
+                setback.message = message;
+                setback.until = until;
+            }
+            None => {
+                self.held.insert(key, Setback::new(reason, message, now, until));
+            }
+        }
     }
 
-    /// Forgets volumes that are no longer there.
-    pub(super) fn keep_only(&mut self, there: &BTreeSet<&VolumeUid>) {
-        self.errors.retain(|(volume, _), _| there.contains(volume));
-        self.held.retain(|(volume, _), _| there.contains(volume));
+    /// Forgets what is of no matter any more, as the verdicts on all volumes say.
+    pub(super) fn keep_only(&mut self, verdicts: &[Verdict]) {
+        let mut matter: BTreeSet<Key> = BTreeSet::new();
+        for verdict in verdicts {
+            matter.extend(verdict.setbacks.keys().map(|kind| (verdict.volume.uid.clone(), *kind)));
+        }
+        self.errors.retain(|key, _| matter.contains(key));
+        self.held.retain(|key, _| matter.contains(key));
     }
 }
 
@@ -93,10 +119,14 @@ mod tests {
     }
 
     fn prune() -> Action {
+        prune_of("old")
+    }
+
+    fn prune_of(point: &str) -> Action {
         Action::Prune(Prune {
             volume: volume(),
-            name: "old".into(),
-            uid: "old-uid".into(),
+            name: point.into(),
+            uid: format!("{point}-uid"),
             version: "1".into(),
             taken_at: Timestamp::UNIX_EPOCH,
             reason: Spent::PastRetention,
@@ -142,7 +172,7 @@ mod tests {
         backoff.succeeded(&action);
         assert!(backoff.held().is_empty());
         assert_eq!(pauses(&mut backoff, &action, &full, 1), [5]);
-        backoff.keep_only(&BTreeSet::new());
+        backoff.keep_only(&[]);
         assert!(backoff.held().is_empty());
         assert_eq!(pauses(&mut backoff, &action, &full, 1), [5]);
     }
@@ -162,6 +192,29 @@ mod tests {
             backoff.failed(now + SignedDuration::from_secs(n), now, &action, &Failure::NoAnswer);
         }
         assert_eq!(backoff.held()[&key(&action)].until, now + FIRST);
+    }
+
+    #[test]
+    fn one_recovery_point_that_stays_holds_back_no_other() {
+        let (now, second) = (Timestamp::UNIX_EPOCH, SignedDuration::from_secs(1));
+        let (a, b, c) = (prune_of("a"), prune_of("b"), prune_of("c"));
+        let mut backoff = Backoff::default();
+        let held = |backoff: &Backoff| {
+            let setback = backoff.held().get(&key(&a))?;
+            Some((setback.others_succeed, setback.failed.keys().cloned().collect::<Vec<_>>().concat()))
+        };
+        backoff.failed(now, now, &a, &Failure::Refused("kept".into()));
+        assert_eq!(held(&backoff), Some((false, "a".into())), "who knows what it is due to");
+        backoff.succeeded(&b);
+        assert_eq!(held(&backoff), Some((true, "a".into())));
+        backoff.failed(now + second, now + second, &a, &Failure::Refused("kept".into()));
+        assert_eq!(held(&backoff), Some((true, "a".into())), "nothing new");
+        assert_eq!(backoff.held()[&key(&a)].since, now);
+        backoff.failed(now + second, now + second, &c, &Failure::Refused("kept".into()));
+        assert_eq!(held(&backoff), Some((false, "ac".into())), "it may be all of them by now");
+        backoff.succeeded(&c);
+        backoff.succeeded(&a);
+        assert_eq!(held(&backoff), None);
     }
 
     #[test]

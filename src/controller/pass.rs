@@ -109,7 +109,7 @@ impl Passes {
         self.noted.unconfirmed.lay_over(now, &mut observed.snapshots);
         let regime = Regime::of(&observed);
         let mut verdicts = judge(now, &observed, &regime, self.noted.backoff.held());
-        self.noted.backoff.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());
+        self.noted.backoff.keep_only(&verdicts);
         self.noted.announced.forget(now);
         self.noted.unproved.keep_only(&verdicts.iter().map(|verdict| &verdict.volume.uid).collect());
         let Noted { pacer, backoff, .. } = &self.noted;

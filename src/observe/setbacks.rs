@@ -12,12 +12,8 @@ pub(super) fn reported_setbacks<'a>(policies: impl IntoIterator<Item = &'a Backu
     let statuses = policies.into_iter().filter_map(|policy| policy.status.as_ref());
     let reported = statuses.flat_map(|status| &status.failing).filter_map(|failing| {
         let kind = ActionKind::ALL.into_iter().find(|kind| kind.to_string() == failing.action)?;
-        let setback = Setback {
-            reason: Reason::named(&failing.reason),
-            message: failing.message.clone(),
-            since: failing.since.0,
-            until: failing.since.0,
-        };
+        let (reason, since) = (Reason::named(&failing.reason), failing.since.0);
+        let setback = Setback::new(reason, failing.message.clone(), since, since);
         Some(((VolumeUid::new(&failing.volume_uid), kind), setback))
     });
     reported.collect()

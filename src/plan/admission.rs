@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::mass::{is_first_step, masses};
+use crate::setback::setback_of;
 use crate::{
     Action, ActionKind, HeldBack, MassDeletion, Note, Pacer, Rate, Readiness, Reason, Spent, Suspension,
     Verdict, VolumeUid, excess, is_of_mass,
@@ -77,7 +78,8 @@ impl Admission {
 
 /// Everything that is wanted, in the order to be done: prunes first, they free quota, those for the cluster's limit alone
 /// after the others, the oldest first; then snapshots, of the volume that would lose the most work first; then notes. Of
-/// each kind, those of volumes where the last ones failed come last.
+/// each kind, those that are held back come last: first of all of their volume those that have never failed themselves,
+/// then the one that failed the longest ago, so that each has its turn.
 #[must_use]
 pub fn in_order<'v>(held: &HeldBack, verdicts: &'v [Verdict]) -> Vec<(&'v Verdict, &'v Action)> {
     let mut wanted: Vec<(&Verdict, &Action)> = verdicts
@@ -86,14 +88,18 @@ pub fn in_order<'v>(held: &HeldBack, verdicts: &'v [Verdict]) -> Vec<(&'v Verdic
         .collect();
     wanted.sort_by_cached_key(|(verdict, action)| {
         let uid = &action.volume().uid;
-        let held = held.contains_key(&(uid.clone(), action.kind()));
+        let held = setback_of(held, action).map(|setback| {
+            let failed = action.point().and_then(|point| setback.failed.get(point));
+            failed.copied().unwrap_or(Timestamp::MIN)
+        });
         match action {
             Action::Prune(prune) if prune.reason == Spent::NearLimit => {
                 (1, held, prune.taken_at, prune.name.as_str(), uid)
             }
             Action::Prune(prune) => (0, held, Timestamp::MIN, prune.name.as_str(), uid),
             Action::TakeSnapshot(take) => {
-                (2, held || verdict.failed_snapshots > 0, take.exposed_since, "", uid)
+                let again = (verdict.failed_snapshots > 0).then_some(Timestamp::MIN);
+                (2, held.or(again), take.exposed_since, "", uid)
             }
             Action::Mark(mark) => (3, held, Timestamp::MIN, mark.name.as_str(), uid),
         }
@@ -142,7 +148,7 @@ pub fn admit(
             wait(suspension.reason());
             continue;
         }
-        let setback = held.get(&key);
+        let setback = setback_of(held, action);
         if let Some(setback) = setback {
             if setback.until > now {
                 wake_at(setback.until);

@@ -74,7 +74,7 @@ pub fn decide(
         wake: wake.into_iter().chain(judgements).filter(|at| *at > now).min(),
         points,
         failed_snapshots: sight.failed_since_ready,
-        setbacks: setbacks(volume, around),
+        setbacks: setbacks(volume, around, &wants),
         unchanged,
         notices,
         deletions_confirmed: match governance {
@@ -152,7 +152,7 @@ impl Judgement<'_> {
             wants.extend(self.amend(policy));
         }
         let stands_back = in_the_way.as_ref().map(|notice| notice.reason);
-        let setbacks = setbacks(volume, self.around);
+        let setbacks = setbacks(volume, self.around, &wants);
         let mut wake = expiries(&fates);
         wake.extend(ages_change);
         wake.extend(turn.not_before);
@@ -318,9 +318,10 @@ fn former_user(volume: &Volume) -> FormerUser {
     }
 }
 
-fn setbacks(volume: &Volume, around: &Surroundings<'_>) -> BTreeMap<ActionKind, Setback> {
+fn setbacks(volume: &Volume, around: &Surroundings<'_>, wants: &[Action]) -> BTreeMap<ActionKind, Setback> {
     let of = |kind| Some((kind, around.held.get(&(volume.uid.clone(), kind))?.clone()));
-    ActionKind::ALL.into_iter().filter_map(of).collect()
+    let all = ActionKind::ALL.into_iter().filter_map(of);
+    all.filter(|(kind, setback)| setback.matters(*kind, wants)).collect()
 }
 
 /// When points change their fate by time alone.

@@ -47,7 +47,7 @@ pub struct Verdict {
     pub wants: Vec<Action>,
     /// Snapshots that failed since its newest Ready point.
     pub failed_snapshots: usize,
-    /// What kept failing when it was last tried.
+    /// What kept failing when it was last tried, and is still wanted.
     pub setbacks: BTreeMap<ActionKind, Setback>,
     /// No snapshot is due for as long as its Sandbox does not run: the newest Ready one was taken at rest.
     pub unchanged: bool,

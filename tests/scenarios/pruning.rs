@@ -7,7 +7,10 @@ use agenttier_backup::csi::{SnapshotSource, VolumeSnapshot, VolumeSnapshotSpec};
 use agenttier_backup_plan::marks;
 use double::{NewSandbox, Phase};
 use jiff::{SignedDuration, Timestamp};
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use stage::{Points, Rhythm, Stage};
@@ -123,6 +126,72 @@ async fn takes_only_what_we_made_and_never_the_last() {
     assert!(!living.is_empty());
     assert!(living.iter().all(|protection| protection["reason"] == "PolicySuspended"), "{living:?}");
     assert_eq!(stage.points(TEAM).await.unwrap().names(), suspended, "nothing came, nothing went");
+    one_that_stays_keeps_no_other(&stage, &last.name_any(), &kept).await;
+}
+
+/// An admission policy keeps the oldest: all others go nonetheless, and it does too as soon as it may.
+async fn one_that_stays_keeps_no_other(stage: &Stage, oldest: &str, by_hand: &BTreeSet<String>) {
+    let policies: Api<BackupPolicy> = Api::all(stage.client.clone());
+    let refusals: Api<ValidatingAdmissionPolicy> = Api::all(stage.client.clone());
+    refuse_deletion_of(stage, oldest).await;
+    let patch = json!({ "spec": { "suspend": false } });
+    policies.patch("stage", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    let failing = || async {
+        let status = policies.get("stage").await?.status.unwrap_or_default();
+        Ok(status.failing.into_iter().find(|failing| failing.action == "Prune"))
+    };
+    let told = eventually("the policy says that one cannot be pruned", failing).await;
+    assert!(told.message.contains("held for an audit"), "{told:?}");
+    let mut younger = scheduled(stage, by_hand).await.unwrap();
+    assert!(younger.remove(oldest) && !younger.is_empty(), "{younger:?}");
+    eventually("those of that time are pruned all the same", || async {
+        Ok(younger.is_disjoint(&scheduled(stage, by_hand).await?).then_some(()))
+    })
+    .await;
+    assert!(scheduled(stage, by_hand).await.unwrap().contains(oldest));
+    refusals.delete("audit", &DeleteParams::default()).await.unwrap();
+    eventually("so is that one when it may be", || async {
+        Ok((!scheduled(stage, by_hand).await?.contains(oldest)).then_some(()))
+    })
+    .await;
+    eventually("and nothing is told of it any more", || async {
+        Ok(failing().await?.is_none().then_some(()))
+    })
+    .await;
+}
+
+/// From when it returns, an admission policy refuses the deletion of this snapshot.
+async fn refuse_deletion_of(stage: &Stage, snapshot: &str) {
+    let refusal = json!({
+        "metadata": { "name": "audit" },
+        "spec": {
+            "matchConstraints": { "resourceRules": [{
+                "apiGroups": ["snapshot.storage.k8s.io"],
+                "apiVersions": ["*"],
+                "operations": ["DELETE"],
+                "resources": ["volumesnapshots"],
+            }] },
+            "validations": [{
+                "expression": format!("oldObject.metadata.name != '{snapshot}'"),
+                "message": "held for an audit",
+            }],
+        },
+    });
+    let binding = json!({
+        "metadata": { "name": "audit" },
+        "spec": { "policyName": "audit", "validationActions": ["Deny"] },
+    });
+    let client = || stage.client.clone();
+    let refusal: ValidatingAdmissionPolicy = serde_json::from_value(refusal).unwrap();
+    Api::all(client()).create(&PostParams::default(), &refusal).await.unwrap();
+    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(binding).unwrap();
+    Api::all(client()).create(&PostParams::default(), &binding).await.unwrap();
+    let snapshots: Api<VolumeSnapshot> = Api::namespaced(client(), TEAM);
+    eventually("it is in force", || async {
+        let dry_run = DeleteParams::default().dry_run();
+        Ok(snapshots.delete(snapshot, &dry_run).await.is_err().then_some(()))
+    })
+    .await;
 }
 
 /// The points of `s1` that the controller has made itself.

@@ -117,7 +117,7 @@ fn one_that_is_too_large_is_not_tried() {
 #[test]
 fn what_has_just_failed_waits_and_says_until_when() {
     let held = |until| {
-        let setback = Setback { reason: Reason::Forbidden, message: String::new(), since: NOW, until };
+        let setback = Setback::new(Reason::Forbidden, String::new(), NOW, until);
         HeldBack::from([((VolumeUid::new("s1-workspace"), ActionKind::Record), setback)])
     };
     let later = NOW + seconds(30);

@@ -39,7 +39,7 @@ fn unprotected(claim: &str, reason: Reason) -> Verdict {
 }
 
 fn setback(mut verdict: Verdict, kind: ActionKind, reason: Reason, message: &str) -> Verdict {
-    let setback = Setback { reason, message: message.into(), since: NOW, until: NOW };
+    let setback = Setback::new(reason, message.into(), NOW, NOW);
     verdict.setbacks.insert(kind, setback);
     verdict
 }

@@ -1,14 +1,14 @@
 //! What of all that is wanted may be done now.
 
 use agenttier_backup_plan::{
-    Action, ActionKind, Admission, HeldBack, Limits, Ownership, Pacer, Policy, Protection, Reason,
-    RecoveryPoint, Retention, Verdict, Volume, admit,
+    Action, ActionKind, Admission, Governance, HeldBack, Limits, Ownership, Pacer, Policy, Protection,
+    Reason, RecoveryPoint, Retention, Verdict, Volume, admit,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use crate::world::{
-    NOW, every, failing, hours, judge, minutes, policy, ready, seconds, unready, volume, with,
+    NOW, decide, every, failing, hours, judge, minutes, policy, ready, seconds, unready, volume, with,
 };
 
 const PLENTY: Limits = Limits { snapshots_in_flight: 1000, deletions_in_flight: 1000, snapshots: None };
@@ -78,6 +78,58 @@ fn prunes_come_before_snapshots_and_the_most_exposed_volume_first() {
         "a tie is settled by UID"
     );
     assert_eq!((waits(&admission), admission.wake), (vec![], None));
+}
+
+/// What is prunable of one volume, where the orders for the points `failed` failed so many minutes ago, and whether
+/// others have succeeded since.
+fn prunes_beside(failed: &[(&str, i64)], others_succeed: bool, until: Timestamp) -> (Admission, Verdict) {
+    let mut with_old_ones = exposed("v", "d", minutes(1));
+    for n in ["a", "b", "c"] {
+        let old = ready(&with_old_ones, n, NOW - hours(48));
+        with_old_ones.points.push(old);
+    }
+    let mut held = prunes_of("v", until);
+    for setback in held.values_mut() {
+        setback.others_succeed = others_succeed;
+        setback.failed = failed.iter().map(|(name, ago)| ((*name).to_owned(), NOW - minutes(*ago))).collect();
+    }
+    let governance = Governance::By(brisk());
+    let verdict = decide(NOW, &governance, &with_old_ones, &held);
+    (admit_all(&PLENTY, &held, std::slice::from_ref(&verdict)), verdict)
+}
+
+#[test]
+fn one_recovery_point_that_cannot_be_deleted_keeps_no_other_of_its_volume() {
+    let (admission, _) = prunes_beside(&[("a", 1)], true, NOW + minutes(5));
+    assert_eq!(list(&admission), ["prune b", "prune c", "take v"]);
+    assert_eq!(admission.wake, Some(NOW + minutes(5)), "then it is tried again");
+    let (admission, _) = prunes_beside(&[("a", 1)], true, NOW);
+    assert_eq!(list(&admission), ["prune b", "prune c", "prune a", "take v"]);
+    let (admission, _) = prunes_beside(&[("a", 1)], false, NOW);
+    assert_eq!(
+        list(&admission),
+        ["prune b", "take v"],
+        "one that has not failed yet shows whether any works"
+    );
+}
+
+#[test]
+fn of_several_that_cannot_be_deleted_each_has_its_turn() {
+    let first = |failed: &[(&str, i64)]| list(&prunes_beside(failed, false, NOW).0)[0].clone();
+    assert_eq!(first(&[("a", 3), ("b", 2), ("c", 1)]), "prune a");
+    assert_eq!(first(&[("a", 1), ("b", 3), ("c", 2)]), "prune b");
+    assert_eq!(first(&[("a", 1), ("b", 2)]), "prune c");
+}
+
+#[test]
+fn what_is_not_wanted_any_more_does_not_go_on_failing() {
+    let held_up = |failed, others| !prunes_beside(failed, others, NOW).1.setbacks.is_empty();
+    assert!(held_up(&[("a", 1)], true));
+    assert!(!held_up(&[("somebody deleted it", 1)], true));
+    assert!(held_up(&[("somebody deleted it", 1)], false), "of the others nobody knows");
+    let held = prunes_of("v", NOW);
+    let governance = Governance::By(brisk());
+    assert!(decide(NOW, &governance, &exposed("v", "d", minutes(1)), &held).setbacks.is_empty());
 }
 
 #[test]

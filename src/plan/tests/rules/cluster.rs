@@ -222,7 +222,7 @@ impl Cluster {
             let failures = self.controller.failures.entry(key.clone()).or_default();
             *failures += 1;
             let until = now + seconds((5 << (*failures).min(6)).min(300));
-            let setback = Setback { reason: Reason::Unavailable, message: String::new(), since: now, until };
+            let setback = Setback::new(Reason::Unavailable, String::new(), now, until);
             self.controller.held.insert(key, setback);
             return;
         }

@@ -91,7 +91,8 @@ fn what_keeps_a_snapshot_from_being_made_is_the_reason() {
         Some(Reason::SnapshotFailed),
         "prunes hold nothing else back"
     );
-    let verdict = decide(NOW, &by, &late, &prunes);
+    let spent = with(late, [ready(&old, "older", NOW - hours(200)), ready(&old, "new", NOW)]);
+    let verdict = decide(NOW, &by, &spent, &prunes);
     assert_eq!(verdict.setbacks.keys().collect::<Vec<_>>(), [&ActionKind::Prune], "but they are told of");
 }
 

@@ -121,7 +121,7 @@ pub(crate) fn unready(volume: &Volume, name: &str, created: Timestamp) -> Recove
 
 /// Orders of this kind fail for this volume, and are not tried again until then.
 pub(crate) fn failing(uid: &str, kind: ActionKind, reason: Reason, until: Timestamp) -> HeldBack {
-    let setback = Setback { reason, message: "the API server's own words".into(), since: NOW, until };
+    let setback = Setback::new(reason, "the API server's own words".into(), NOW, until);
     HeldBack::from([((VolumeUid::new(uid), kind), setback)])
 }
 
