@@ -342,7 +342,11 @@ fn deletion_slow(points: &[Judged]) -> Option<Notice> {
     let stuck: Vec<&str> =
         points.iter().filter(|point| point.ours && point.stuck).map(|point| point.name.as_str()).collect();
     let first = stuck.first()?;
-    let others = if stuck.len() > 1 { format!(" and {} others", stuck.len() - 1) } else { String::new() };
+    let others = match stuck.len() - 1 {
+        0 => String::new(),
+        1 => " and another".to_owned(),
+        others => format!(" and {others} others"),
+    };
     Some(Notice {
         reason: Reason::DeletionSlow,
         message: format!(

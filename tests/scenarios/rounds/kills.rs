@@ -52,6 +52,8 @@ async fn play(field: &Field, seed: u64) -> (Vec<String>, Tally) {
         let controller = field.stage.launch_controller("controller", &kubeconfig, FAST).await.unwrap();
         let reached = async { cut.reached().await.unwrap() };
         tokio::select! {
+            // The last write ends the work too.
+            biased;
             write = tokio::time::timeout(Duration::from_mins(1), reached) => {
                 let write = write.expect("a controller with work to do writes");
                 assert_eq!(controller.wait().await.unwrap(), Exit::Signal("SIGKILL".into()));

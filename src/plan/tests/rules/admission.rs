@@ -236,7 +236,7 @@ fn a_deletion_that_takes_too_long_gives_up_its_place() {
     // Of several, one is named.
     leaving.points[0].deleting_since = Some(NOW - hours(2));
     let told = judge(NOW, &brisk(), &leaving).notices;
-    assert!(told[0].message.starts_with("a-old and 1 others should"), "{told:?}");
+    assert!(told[0].message.starts_with("a-old and another should"), "{told:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a volume that was at rest, or a sandbox that was gone, is no longer.
 
 use agenttier_backup_plan::{
-    Action, AgentTierLoop, ClaimPhase, Fate, Keep, Note, Ownership, Policy, Protection, Surroundings,
-    Verdict, Volume,
+    Action, AgentTierLoop, ClaimPhase, Fate, Keep, Note, Ownership, Policy, Protection, RecoveryPoint,
+    Surroundings, Verdict, Volume,
 };
 
 use crate::world::*;
@@ -76,6 +76,12 @@ fn agenttiers_snapshots_of_an_earlier_namesake_are_neither_adopted_nor_counted()
     let own = ready(&young, "own", NOW - hours(1));
     let verdict = judge(NOW, &adopting, &with(young.clone(), [of_before.clone(), own]));
     assert_eq!(*fate(&verdict, "agenttiers"), Fate::Keep(Keep::AgentTiers));
+    // Of the volume's own first second it is the volume's: Kubernetes counts no finer.
+    let (old, created) = (Volume { created: NOW - hours(24 * 60), ..young.clone() }, NOW - hours(24 * 60));
+    let of_old = RecoveryPoint { created, cut: Some(created), ..of_before.clone() };
+    let own = ready(&old, "own", NOW - hours(1));
+    let verdict = judge(NOW, &adopting, &with(old, [of_old, own]));
+    assert!(matches!(fate(&verdict, "agenttiers"), Fate::Prune { .. }), "{:?}", fate(&verdict, "agenttiers"));
     let covered = Volume { agenttier_loop: AgentTierLoop::Covers, created: NOW - minutes(30), ..young };
     of_before.created = NOW - hours(2);
     of_before.cut = Some(of_before.created);
