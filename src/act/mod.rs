@@ -5,6 +5,7 @@ mod executor;
 mod failure;
 mod gone;
 mod mark;
+mod pause;
 mod prune;
 mod record;
 mod rest;
@@ -13,4 +14,5 @@ mod take_snapshot;
 
 pub use executor::{Done, Executor, Outcome};
 pub use failure::Failure;
+pub use pause::Row;
 pub(crate) use switched::prove_switched;

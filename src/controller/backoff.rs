@@ -3,14 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agenttier_backup_plan::{Action, ActionKind, HeldBack, Reason, Setback, Verdict, VolumeUid};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::act::Failure;
-
-const FIRST: SignedDuration = SignedDuration::from_secs(5);
-const LONGEST: SignedDuration = SignedDuration::from_mins(5);
-/// A missing right comes back when somebody gives it; asking for it meanwhile is load for nothing.
-const LONGEST_WITHOUT_RIGHT: SignedDuration = SignedDuration::from_hours(1);
+use crate::act::{Failure, Row};
 
 /// What is left alone.
 pub(super) type Key = (VolumeUid, ActionKind);
@@ -24,7 +19,7 @@ pub(super) struct Backoff {
 
 #[derive(Debug)]
 struct Errors {
-    in_a_row: u32,
+    row: Row,
     /// The pass of the last one.
     pass: Timestamp,
 }
@@ -69,13 +64,13 @@ impl Backoff {
     }
 
     pub(super) fn failed_with(&mut self, now: Timestamp, pass: Timestamp, key: Key, failure: &Failure) {
-        let errors = self.errors.entry(key.clone()).or_insert(Errors { in_a_row: 0, pass: Timestamp::MIN });
+        let errors =
+            self.errors.entry(key.clone()).or_insert(Errors { row: Row::default(), pass: Timestamp::MIN });
         if errors.pass == pass {
             return;
         }
-        let longest = if matches!(failure, Failure::Forbidden(_)) { LONGEST_WITHOUT_RIGHT } else { LONGEST };
-        let pause = FIRST.saturating_mul(1 << errors.in_a_row.min(10)).min(longest);
-        *errors = Errors { in_a_row: errors.in_a_row + 1, pass };
+        errors.pass = pass;
+        let pause = errors.row.failed(failure);
         let reason = Reason::named(failure.reason());
         let message = failure.to_string();
         let until = now.checked_add(pause).unwrap_or(Timestamp::MAX);
@@ -111,6 +106,8 @@ mod tests {
     use agenttier_backup_plan::{
         Interval, Keeper, Prune, Retention, Safety, Slots, Spent, TakeSnapshot, VolumeId,
     };
+
+    use jiff::SignedDuration;
 
     use super::*;
 
@@ -163,11 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_five_minutes_and_end_with_a_success() {
+    fn pauses_grow_and_end_with_a_success() {
         let action = prune();
         let mut backoff = Backoff::default();
         let full = Failure::QuotaExceeded("full".into());
-        assert_eq!(pauses(&mut backoff, &action, &full, 9), [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+        assert_eq!(pauses(&mut backoff, &action, &full, 3), [5, 10, 20]);
         assert_eq!(backoff.held()[&key(&action)].since, Timestamp::UNIX_EPOCH, "the first of them");
         backoff.succeeded(&action);
         assert!(backoff.held().is_empty());
@@ -178,20 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_is_asked_for_once_an_hour_at_last() {
-        let forbidden = Failure::Forbidden("no".into());
-        let pauses = pauses(&mut Backoff::default(), &prune(), &forbidden, 12);
-        assert_eq!(pauses[8..], [1280, 2560, 3600, 3600]);
-    }
-
-    #[test]
     fn many_failures_of_one_pass_are_one() {
         let (now, action) = (Timestamp::UNIX_EPOCH, prune());
         let mut backoff = Backoff::default();
         for n in 0..10 {
             backoff.failed(now + SignedDuration::from_secs(n), now, &action, &Failure::NoAnswer);
         }
-        assert_eq!(backoff.held()[&key(&action)].until, now + FIRST);
+        assert_eq!(backoff.held()[&key(&action)].until, now + SignedDuration::from_secs(5));
     }
 
     #[test]

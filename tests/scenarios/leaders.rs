@@ -1,7 +1,5 @@
 //! Two replicas, of which one works.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
@@ -10,7 +8,7 @@ use serde_json::json;
 use stage::{NAMESPACE, Rhythm, Stage};
 use testbed::{Exit, Point, Process, STORAGE_CLASS, Signal, Write};
 
-use crate::place::{TEAM, eventually, stage, workspace};
+use crate::place::{PATIENCE, TEAM, eventually, stage, workspace};
 
 const LEASE: &str = "agenttier-backup/agenttier-backup-controller-leader";
 const VOLUMES: usize = 12;
@@ -49,7 +47,7 @@ async fn a_frozen_leader_is_replaced_and_starts_no_further_write() {
     let mut held = proxy.hold(Point::before(3).of(is_snapshot));
     let first = stage.start_replica("first", &proxy.kubeconfig(&token).unwrap(), &args).await.unwrap();
     leads(&first, 1).await;
-    tokio::time::timeout(Duration::from_mins(1), held.reached()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, held.reached()).await.unwrap().unwrap();
     first.signal(Signal::Stop).await.unwrap();
     held.release();
     let begun = |proxy: &testbed::Proxy| proxy.writes().iter().filter(|write| is_snapshot(write)).count();

@@ -18,7 +18,7 @@ pub(crate) const TEAM: &str = "team-a";
 /// The template of the sandboxes, and of the warm pool.
 pub(crate) const TEMPLATE: &str = "general";
 /// Long enough for everything on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A stage with a node, the namespace [`TEAM`] and the template in it.
 pub(crate) async fn stage(name: &str) -> Stage {

@@ -3,7 +3,6 @@
 mod comeback;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use agenttier_backup::api::SandboxRecord;
 use agenttier_backup::csi::VolumeSnapshot;
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 use stage::{Rhythm, Stage};
 use testbed::{Exit, Point, Then, Write};
 
-use crate::place::{TEAM, TEMPLATE, eventually, stage, stage_with, user};
+use crate::place::{PATIENCE, TEAM, TEMPLATE, eventually, stage, stage_with, user};
 
 const MONTHLY: Rhythm = Rhythm { interval: "30d", max_age: "90d", keep_last: 1 };
 const FAST: &[&str] = &["--snapshots-per-minute-at-least", "600"];
@@ -199,7 +198,7 @@ async fn killed_between_record_and_snapshot_there_is_one_of_each() {
         });
         // It may be killed before anybody has heard that it is ready.
         let controller = stage.launch_controller("controller", &kubeconfig, FAST).await.unwrap();
-        tokio::time::timeout(Duration::from_mins(1), cut.reached()).await.unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, cut.reached()).await.unwrap().unwrap();
         assert_eq!(controller.wait().await.unwrap(), Exit::Signal("SIGKILL".into()));
     }
     stage.start_controller_as(&kubeconfig, FAST).await.unwrap();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agenttier_backup_plan::marks;
 use kube::ResourceExt;
@@ -10,7 +9,7 @@ use kube::api::ListParams;
 use stage::{NAMESPACE, Rhythm};
 use testbed::{Exit, Point, STORAGE_CLASS, Signal, Then, Write};
 
-use crate::place::{TEAM, claims, eventually, stage, workspace};
+use crate::place::{PATIENCE, TEAM, claims, eventually, stage, workspace};
 
 const VOLUMES: usize = 50;
 /// Slots of a month: none ends while a test runs, but for one in ten thousand.
@@ -50,7 +49,7 @@ async fn kills_in_mid_batch_leave_one_snapshot_per_volume() {
             Then::Pass
         });
         let controller = stage.start_controller_as(&kubeconfig, FAST).await.unwrap();
-        tokio::time::timeout(Duration::from_mins(1), cut.reached()).await.unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, cut.reached()).await.unwrap().unwrap();
         assert_eq!(controller.wait().await.unwrap(), Exit::Signal("SIGKILL".into()));
     }
     assert!(stage.points(TEAM).await.unwrap().count() < VOLUMES, "it was killed in mid-batch");
@@ -102,7 +101,7 @@ async fn a_stop_ends_what_is_under_way() {
     let mut held = proxy.hold(Point::before(1).of(is_snapshot));
     let args = ["--snapshots-per-minute-at-least", "600", "--calls-at-once", "1"];
     let controller = stage.start_controller_as(&kubeconfig, &args).await.unwrap();
-    tokio::time::timeout(Duration::from_mins(1), held.reached()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, held.reached()).await.unwrap().unwrap();
 
     controller.signal(Signal::Term).await.unwrap();
     eventually("it has heard", || async { Ok(controller.log()?.contains("told to stop").then_some(())) })

@@ -7,8 +7,6 @@ mod origins;
 mod refusals;
 pub(crate) mod rights;
 
-use std::time::Duration;
-
 use agenttier_backup::csi::VolumeSnapshot;
 use agenttier_backup_plan::marks;
 use double::{NewSandbox, Phase};
@@ -17,7 +15,7 @@ use serde_json::json;
 use stage::{Rhythm, Stage};
 use testbed::{Tree, WAITING_STORAGE_CLASS};
 
-use crate::place::{TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
+use crate::place::{PATIENCE, TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
 
 /// A running sandbox `s1` with a file and a recovery point of it.
 async fn with_a_point(stage: &Stage) -> Tree {
@@ -101,7 +99,7 @@ async fn a_stopped_restore_wakes_on_its_own_data() {
 
     // Run again, the same command finds its work done and touches nothing.
     let args = ["restore", "s1", "-n", TEAM, "--as", "later", "-o", "json"];
-    let again = tokio::time::timeout(Duration::from_mins(1), stage.run(&args)).await.unwrap();
+    let again = tokio::time::timeout(PATIENCE, stage.run(&args)).await.unwrap();
     assert_eq!(again.unwrap().json().unwrap()["phase"], "Running");
 }
 

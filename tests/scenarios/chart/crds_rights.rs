@@ -15,6 +15,7 @@ use testbed::{Cluster, Exit, client_of};
 use super::crds::{POLICIES, age, definitions};
 use super::rights::{denied, own_rights};
 use super::site::{RELEASE, cluster, folder, install};
+use crate::place::eventually;
 
 /// What helm would make before an upgrade.
 async fn hooks(cluster: &Cluster) -> Vec<DynamicObject> {
@@ -75,6 +76,11 @@ async fn the_upgrade_job_may_upgrade_our_definitions_and_nothing_else() {
     let (exit, said) = command().await;
     assert!(exit == Exit::Code(0) && said.contains("updated from release 0.0.1"), "{said}");
     definitions(&cluster).delete(POLICIES, &DeleteParams::default()).await.unwrap();
+    // Under load that takes longer than the Job waits for it.
+    eventually("the definition is gone", || async {
+        Ok(definitions(&cluster).get_opt(POLICIES).await?.is_none().then_some(()))
+    })
+    .await;
     let (exit, said) = command().await;
     assert!(exit == Exit::Code(0) && said.contains("created"), "{said}");
 

@@ -1,13 +1,12 @@
 //! The controller is killed at random writes, and started again until all is done.
 
-use std::time::Duration;
-
 use proptest::prelude::RngExt as _;
 use testbed::{Exit, Point, Then};
 
 use super::audit::Tally;
 use super::field::{FAST, Field, VOLUMES};
 use super::random::{asked_for, random, seed};
+use crate::place::PATIENCE;
 
 /// Rounds that `cargo test` makes.
 const ROUNDS: u64 = 2;
@@ -54,7 +53,7 @@ async fn play(field: &Field, seed: u64) -> (Vec<String>, Tally) {
         tokio::select! {
             // The last write ends the work too.
             biased;
-            write = tokio::time::timeout(Duration::from_mins(1), reached) => {
+            write = tokio::time::timeout(PATIENCE, reached) => {
                 let write = write.expect("a controller with work to do writes");
                 assert_eq!(controller.wait().await.unwrap(), Exit::Signal("SIGKILL".into()));
                 killed_at.push(format!("{nth} {}", brief(&write.to_string())));

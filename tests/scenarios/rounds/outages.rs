@@ -1,14 +1,15 @@
 //! The API server, and etcd behind it, die in mid-pass. Nobody helps the controller.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use proptest::prelude::{Rng, RngExt as _};
 use testbed::{Cut, Point, Proxy, Then};
+use tokio::sync::{Mutex, oneshot};
 
 use super::audit::Tally;
 use super::field::{FAST, Field, VOLUMES};
 use super::random::{random, seed};
-use crate::place::eventually;
+use crate::place::{PATIENCE, eventually};
 
 #[tokio::test]
 async fn a_control_plane_that_dies_in_mid_pass_breaks_no_promise() {
@@ -20,17 +21,21 @@ async fn a_control_plane_that_dies_in_mid_pass_breaks_no_promise() {
         let start = field.prepare().await;
         let (proxy, kubeconfig) = field.proxy().await;
         let controller = field.stage.launch_controller("controller", &kubeconfig, FAST).await.unwrap();
-        let mut next = Some(arm(&field, &proxy, component, &mut random));
+        let up = Arc::new(Mutex::new(()));
+        let mut next = Some(arm(&field, &proxy, component, &up, &mut random));
         for outage in 1..=2 {
-            let mut cut = next.take().expect("one at a time");
-            let reached = tokio::time::timeout(Duration::from_mins(2), cut.reached()).await;
+            let (mut cut, killed) = next.take().expect("one at a time");
+            let reached = tokio::time::timeout(PATIENCE, cut.reached()).await;
             let write = reached.expect("there is enough left to write").unwrap();
+            killed.await.unwrap();
             println!("{component} died at {write}; outage {outage}");
+            let down = up.lock().await;
             if outage == 1 {
                 // Before there is anybody to write to: later, all may be done.
-                next = Some(arm(&field, &proxy, component, &mut random));
+                next = Some(arm(&field, &proxy, component, &up, &mut random));
             }
             field.stage.cluster.restart(component).await.unwrap();
+            drop(down);
             eventually("the API server lists snapshots again", || async { Ok(field.scheduled().await.ok()) })
                 .await;
         }
@@ -42,13 +47,33 @@ async fn a_control_plane_that_dies_in_mid_pass_breaks_no_promise() {
     }
 }
 
-/// Lets the component die at one of the next writes.
-fn arm(field: &Field, proxy: &Proxy, component: &'static str, random: &mut impl Rng) -> Cut {
+/// Lets the component die at one of the next writes; at one of those that come while it is down, as soon as it is up.
+/// Says when it has died.
+fn arm(
+    field: &Field,
+    proxy: &Proxy,
+    component: &'static str,
+    up: &Arc<Mutex<()>>,
+    random: &mut impl Rng,
+) -> (Cut, oneshot::Receiver<()>) {
     let nth = random.random_range(1..=40);
     let point = if random.random() { Point::before(nth) } else { Point::after(nth) };
-    let stage = field.stage.clone();
-    proxy.call(point, async move |_| {
-        stage.cluster.kill(component).await.unwrap();
+    let (stage, up) = (field.stage.clone(), up.clone());
+    let (say, killed) = oneshot::channel();
+    let cut = proxy.call(point, async move |_| {
+        let die = async move {
+            stage.cluster.kill(component).await.unwrap();
+            say.send(()).unwrap();
+        };
+        match up.clone().try_lock_owned() {
+            Ok(_up) => die.await,
+            // Whoever writes is not kept waiting for it.
+            Err(_) => drop(tokio::spawn(async move {
+                let _up = up.lock().await;
+                die.await;
+            })),
+        }
         Then::Pass
-    })
+    });
+    (cut, killed)
 }

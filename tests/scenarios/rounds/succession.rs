@@ -1,7 +1,5 @@
 //! Two replicas: the leader freezes or dies in mid-batch, the other one finishes its work.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
@@ -12,7 +10,7 @@ use testbed::{Cut, Point, Process, Proxy, Signal, Then, Write};
 use super::audit::Tally;
 use super::field::{Field, VOLUMES};
 use super::random::{random, seed};
-use crate::place::eventually;
+use crate::place::{PATIENCE, eventually};
 
 const LEASE: &str = "agenttier-backup-controller-leader";
 /// The Lease's 30 s, and what a successor may take on top.
@@ -69,7 +67,7 @@ async fn play(field: &Field, signal: Signal, nth: u64) {
     let second = field.stage.launch_controller(&name("second"), &direct, &args).await.unwrap();
 
     for cut in &mut held {
-        tokio::time::timeout(Duration::from_mins(1), cut.reached()).await.expect("a batch").unwrap();
+        tokio::time::timeout(PATIENCE, cut.reached()).await.expect("a batch").unwrap();
     }
     let stopped_at = stop_after_renewal(&proxy, &first, signal).await;
     held.into_iter().for_each(Cut::release);
@@ -115,7 +113,7 @@ async fn stop_after_renewal(proxy: &Proxy, leader: &Process, signal: Signal) -> 
         leader.signal(signal).await.unwrap();
         Then::Pass
     });
-    let reached = tokio::time::timeout(Duration::from_mins(1), renewal.reached()).await;
+    let reached = tokio::time::timeout(PATIENCE, renewal.reached()).await;
     reached.expect("a leader renews its Lease").unwrap();
     Timestamp::now()
 }

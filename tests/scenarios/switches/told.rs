@@ -13,7 +13,9 @@ use stage::{NAMESPACE, Rhythm, Stage};
 use testbed::{Exit, Point, STORAGE_CLASS, Then, Write};
 
 use super::{FAST, at_least, mark, running};
-use crate::place::{TEAM, TEMPLATE, claims, eventually, stage, stage_with, user, with_pool, workspace};
+use crate::place::{
+    PATIENCE, TEAM, TEMPLATE, claims, eventually, stage, stage_with, user, with_pool, workspace,
+};
 
 const AFTER_SWITCH: &str = "backup.agenttier.io/after-switch";
 
@@ -64,7 +66,7 @@ async fn a_switch_that_is_saved_before_it_is_told_of_is_told_of_all_the_same() {
 
     let mut held = proxy.hold(Point::after(1).of(is_snapshot));
     switch(&stage, "s1", "s1-other").await;
-    tokio::time::timeout(Duration::from_mins(1), held.reached()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, held.reached()).await.unwrap().unwrap();
     user(&stage).set_status("s1", json!({ "phase": "Creating" })).await.unwrap();
     held.release();
     saved(&stage, "s1-workspace").await;
@@ -82,7 +84,7 @@ async fn a_switch_that_is_saved_before_it_is_told_of_is_told_of_all_the_same() {
         Then::Pass
     });
     switch(&stage, "s2", "s2-other").await;
-    tokio::time::timeout(Duration::from_mins(1), cut.reached()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, cut.reached()).await.unwrap().unwrap();
     assert_eq!(controller.wait().await.unwrap(), Exit::Signal("SIGKILL".into()));
     saved(&stage, "s2-workspace").await;
     assert_eq!(told(&stage, "s2").await.unwrap(), 0, "nobody was there to tell it");
