@@ -41,6 +41,7 @@ mod record;
 pub mod restore;
 mod retain;
 mod retention;
+pub mod schedules;
 mod setback;
 mod sight;
 mod slot;

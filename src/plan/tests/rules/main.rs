@@ -29,6 +29,7 @@ mod reference;
 mod rest;
 mod restore;
 mod retention;
+mod schedules;
 mod seasons;
 mod shortened;
 mod simulation;

@@ -1,0 +1,200 @@
+//! What is to become of each Schedule.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::name;
+
+/// What the policies say of a namespace's backups by Velero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// No policy selects the namespace.
+    Nobody,
+    /// Its policy wants none.
+    Off {
+        /// Name of the policy.
+        policy: String,
+    },
+    /// Its policy is suspended.
+    Suspended {
+        /// Name of the policy.
+        policy: String,
+    },
+    /// What its policy says makes no sense.
+    Invalid {
+        /// Name of the policy.
+        policy: String,
+    },
+    /// Its policy wants them.
+    On {
+        /// Name of the policy.
+        policy: String,
+    },
+}
+
+impl Rule {
+    /// Name of the policy.
+    #[must_use]
+    pub fn policy(&self) -> Option<&str> {
+        match self {
+            Self::Nobody => None,
+            Self::Off { policy }
+            | Self::Suspended { policy }
+            | Self::Invalid { policy }
+            | Self::On { policy } => Some(policy),
+        }
+    }
+}
+
+/// A namespace that there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceSight {
+    /// Its name.
+    pub name: String,
+    /// It is being deleted.
+    pub terminating: bool,
+    /// It holds a Sandbox.
+    pub holds_sandboxes: bool,
+    /// What the policies say.
+    pub rule: Rule,
+}
+
+/// A Schedule that there is in Velero's namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleSight {
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub owner: Owner,
+}
+
+/// Whose a Schedule is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// We made it, in this cluster.
+    Ours {
+        /// The namespace that it says it backs up.
+        namespace: String,
+        /// The policy that it says it was rendered under.
+        policy: Option<String>,
+    },
+    /// Somebody else's.
+    Other,
+}
+
+/// What a Schedule is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "wish", content = "reason")]
+pub enum Wish {
+    /// As its policy says.
+    Enabled,
+    /// As its policy says, and paused.
+    Paused(Why),
+    /// Not there. Its backups stay: Velero deletes them when their time is over.
+    Removed(Why),
+    /// Left as it is.
+    Untouched(Why),
+}
+
+/// Why a Schedule is not simply enabled. Names are stable: they are shown and alerted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Why {
+    /// Its namespace is gone: a backup of it would fail in part.
+    NamespaceGone,
+    /// Its namespace is being deleted: a backup of it would hold but what is left.
+    NamespaceTerminating,
+    /// Its policy is suspended.
+    PolicySuspended,
+    /// Its policy makes no sense.
+    PolicyInvalid,
+    /// Its policy wants no backups by Velero.
+    PolicyOff,
+    /// No policy selects its namespace any more.
+    NotSelected,
+    /// The cluster has another name now, and so has the Schedule that takes its place.
+    ClusterRenamed,
+    /// A Schedule of that name is there, and it is not ours.
+    ScheduleTaken,
+    /// What the policies and namespaces are is not certain for the moment.
+    NotCertain,
+}
+
+/// What is to become of a Schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// The namespace that it backs up.
+    pub namespace: String,
+    /// The policy that it is rendered under.
+    pub policy: Option<String>,
+    /// What it is to be.
+    pub wish: Wish,
+}
+
+/// Says what is to become of the Schedule of every namespace that has one or is to have one, by name.
+///
+/// A namespace gets its Schedule with its first Sandbox and keeps it when the last one goes: what the sandboxes left
+/// behind is worth its backup. `policies_on` are the policies that want backups by Velero. `certain` says that all policies and namespaces are seen as they are; while they are
+/// not, nothing is removed and nothing is paused because something is absent.
+#[must_use]
+pub fn plan(
+    cluster: &str,
+    namespaces: &[NamespaceSight],
+    policies_on: &BTreeSet<String>,
+    schedules: &[ScheduleSight],
+    certain: bool,
+) -> Vec<Plan> {
+    let there: BTreeMap<&str, &Owner> =
+        schedules.iter().map(|schedule| (schedule.name.as_str(), &schedule.owner)).collect();
+    let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    for namespace in namespaces {
+        let name = name(cluster, &namespace.name);
+        named.insert(name.clone());
+        if let Some(wish) = wish_of(namespace, there.get(name.as_str()).copied(), certain) {
+            let policy = namespace.rule.policy().map(str::to_owned);
+            plans.insert(name.clone(), Plan { name, namespace: namespace.name.clone(), policy, wish });
+        }
+    }
+    let known: BTreeSet<&str> = namespaces.iter().map(|namespace| namespace.name.as_str()).collect();
+    for schedule in schedules.iter().filter(|schedule| !named.contains(&schedule.name)) {
+        let Owner::Ours { namespace, policy } = &schedule.owner else { continue };
+        let wish = match policy {
+            _ if !certain => Wish::Untouched(Why::NotCertain),
+            _ if known.contains(namespace.as_str()) => Wish::Removed(Why::ClusterRenamed),
+            Some(policy) if policies_on.contains(policy) => Wish::Paused(Why::NamespaceGone),
+            _ => Wish::Removed(Why::PolicyOff),
+        };
+        let (name, namespace) = (schedule.name.clone(), namespace.clone());
+        plans.insert(name.clone(), Plan { name, namespace, policy: policy.clone(), wish });
+    }
+    plans.into_values().collect()
+}
+
+/// What the Schedule of a namespace is to be, given whose the one of its name is; `None` where there is none, and need
+/// not be.
+fn wish_of(namespace: &NamespaceSight, owner: Option<&Owner>, certain: bool) -> Option<Wish> {
+    // By its name alone: what else it says may have been edited.
+    let is_ours = matches!(owner, Some(Owner::Ours { .. }));
+    let removed =
+        |why| is_ours.then_some(if certain { Wish::Removed(why) } else { Wish::Untouched(Why::NotCertain) });
+    let wanted = match &namespace.rule {
+        Rule::Nobody => return removed(Why::NotSelected),
+        Rule::Off { .. } => return removed(Why::PolicyOff),
+        Rule::Invalid { .. } => return is_ours.then_some(Wish::Untouched(Why::PolicyInvalid)),
+        Rule::Suspended { .. } => return is_ours.then_some(Wish::Paused(Why::PolicySuspended)),
+        Rule::On { .. } => is_ours || namespace.holds_sandboxes,
+    };
+    if !wanted {
+        return None;
+    }
+    if owner.is_some() && !is_ours {
+        return Some(Wish::Untouched(Why::ScheduleTaken));
+    }
+    if namespace.terminating {
+        return is_ours.then_some(Wish::Paused(Why::NamespaceTerminating));
+    }
+    Some(Wish::Enabled)
+}

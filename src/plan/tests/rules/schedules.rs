@@ -1,0 +1,199 @@
+//! What becomes of Velero's Schedules.
+
+use std::collections::BTreeSet;
+
+use agenttier_backup_plan::schedules::{
+    NamespaceSight, Owner, Plan, Rule, ScheduleSight, Why, Wish, name, plan,
+};
+use proptest::prelude::*;
+
+const CLUSTER: &str = "east";
+
+fn on() -> Rule {
+    Rule::On { policy: "gold".into() }
+}
+
+fn namespace(name: &str, rule: Rule) -> NamespaceSight {
+    NamespaceSight { name: name.into(), terminating: false, holds_sandboxes: true, rule }
+}
+
+fn ours(namespace: &str) -> ScheduleSight {
+    let owner = Owner::Ours { namespace: namespace.into(), policy: Some("gold".into()) };
+    ScheduleSight { name: name(CLUSTER, namespace), owner }
+}
+
+fn others(name: &str) -> ScheduleSight {
+    ScheduleSight { name: name.into(), owner: Owner::Other }
+}
+
+/// What becomes of each Schedule while the policy gold wants backups.
+fn wishes(namespaces: &[NamespaceSight], schedules: &[ScheduleSight], certain: bool) -> Vec<(String, Wish)> {
+    let on = BTreeSet::from(["gold".to_owned()]);
+    let planned = plan(CLUSTER, namespaces, &on, schedules, certain);
+    planned.into_iter().map(|Plan { name, wish, .. }| (name, wish)).collect()
+}
+
+fn team_a(rule: Rule, schedules: &[ScheduleSight]) -> Option<Wish> {
+    let mut wishes = wishes(&[namespace("team-a", rule)], schedules, true);
+    assert!(wishes.len() <= 1, "{wishes:?}");
+    wishes.pop().map(|(name, wish)| {
+        assert_eq!(name, "east-team-a");
+        wish
+    })
+}
+
+#[test]
+fn a_namespace_gets_its_schedule_with_its_first_sandbox_and_keeps_it_without() {
+    let empty = NamespaceSight { holds_sandboxes: false, ..namespace("team-a", on()) };
+    assert_eq!(wishes(std::slice::from_ref(&empty), &[], true), []);
+    assert_eq!(team_a(on(), &[]), Some(Wish::Enabled));
+    assert_eq!(wishes(&[empty], &[ours("team-a")], true), [("east-team-a".into(), Wish::Enabled)]);
+}
+
+#[test]
+fn what_the_policy_says_becomes_of_it() {
+    let policy = || "gold".to_owned();
+    for (rule, wish) in [
+        (Rule::Nobody, Wish::Removed(Why::NotSelected)),
+        (Rule::Off { policy: policy() }, Wish::Removed(Why::PolicyOff)),
+        (Rule::Suspended { policy: policy() }, Wish::Paused(Why::PolicySuspended)),
+        (Rule::Invalid { policy: policy() }, Wish::Untouched(Why::PolicyInvalid)),
+    ] {
+        assert_eq!(team_a(rule.clone(), &[ours("team-a")]), Some(wish));
+        assert_eq!(team_a(rule, &[]), None, "none is made for that");
+    }
+}
+
+#[test]
+fn somebody_elses_schedule_is_never_touched() {
+    for rule in
+        [on(), Rule::Nobody, Rule::Off { policy: "gold".into() }, Rule::Suspended { policy: "gold".into() }]
+    {
+        let expected = (rule == on()).then_some(Wish::Untouched(Why::ScheduleTaken));
+        assert_eq!(team_a(rule, &[others("east-team-a")]), expected);
+    }
+    assert_eq!(wishes(&[], &[others("east-team-a"), others("nightly")], true), []);
+}
+
+#[test]
+fn a_namespace_that_goes_pauses_its_schedule() {
+    let going = NamespaceSight { terminating: true, ..namespace("team-a", on()) };
+    let paused = |why| [("east-team-a".to_owned(), Wish::Paused(why))];
+    let schedule = [ours("team-a")];
+    assert_eq!(wishes(std::slice::from_ref(&going), &schedule, true), paused(Why::NamespaceTerminating));
+    assert_eq!(wishes(&[going], &[], true), [], "it gets none in its last minute");
+    assert_eq!(wishes(&[], &schedule, true), paused(Why::NamespaceGone));
+}
+
+#[test]
+fn of_a_namespace_that_is_gone_it_goes_with_its_policy() {
+    let removed = [("east-team-a".to_owned(), Wish::Removed(Why::PolicyOff))];
+    let planned = |policy: Option<&str>| {
+        let owner = Owner::Ours { namespace: "team-a".into(), policy: policy.map(str::to_owned) };
+        wishes(&[], &[ScheduleSight { name: "east-team-a".into(), owner }], true)
+    };
+    assert_eq!(planned(Some("bronze")), removed);
+    assert_eq!(planned(None), removed);
+}
+
+#[test]
+fn a_cluster_that_is_renamed_replaces_its_schedules() {
+    let owner = Owner::Ours { namespace: "team-a".into(), policy: Some("gold".into()) };
+    let before = ScheduleSight { name: "k-1234-team-a".into(), owner };
+    let wishes = wishes(&[namespace("team-a", on())], &[before], true);
+    assert_eq!(
+        wishes,
+        [("east-team-a".into(), Wish::Enabled), ("k-1234-team-a".into(), Wish::Removed(Why::ClusterRenamed)),]
+    );
+}
+
+fn rules() -> impl Strategy<Value = Rule> {
+    let policy = || "gold".to_owned();
+    prop_oneof![
+        Just(Rule::Nobody),
+        Just(Rule::Off { policy: policy() }),
+        Just(Rule::Suspended { policy: policy() }),
+        Just(Rule::Invalid { policy: policy() }),
+        Just(on()),
+    ]
+}
+
+fn namespaces() -> impl Strategy<Value = Vec<NamespaceSight>> {
+    let one = ("[a-d]", any::<bool>(), any::<bool>(), rules()).prop_map(
+        |(name, terminating, holds_sandboxes, rule)| NamespaceSight {
+            name,
+            terminating,
+            holds_sandboxes,
+            rule,
+        },
+    );
+    proptest::collection::vec(one, 0..5).prop_map(|mut namespaces| {
+        namespaces.sort_by(|one, other| one.name.cmp(&other.name));
+        namespaces.dedup_by(|one, other| one.name == other.name);
+        namespaces
+    })
+}
+
+fn schedules() -> impl Strategy<Value = Vec<ScheduleSight>> {
+    let one =
+        ("(east|west)-[a-f]", "[a-f]", 0..3_u8, any::<bool>()).prop_map(|(name, namespace, policy, ours)| {
+            let policy = ["gold", "bronze"].get(usize::from(policy)).map(|policy| (*policy).to_owned());
+            let owner = if ours { Owner::Ours { namespace, policy } } else { Owner::Other };
+            ScheduleSight { name, owner }
+        });
+    proptest::collection::vec(one, 0..6).prop_map(|mut schedules| {
+        schedules.sort_by(|one, other| one.name.cmp(&other.name));
+        schedules.dedup_by(|one, other| one.name == other.name);
+        schedules
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_there_is(
+        namespaces in namespaces(),
+        schedules in schedules(),
+        policy_on in any::<bool>(),
+        certain in any::<bool>(),
+    ) {
+        let on: BTreeSet<String> = policy_on.then(|| "gold".to_owned()).into_iter().collect();
+        let planned = plan(CLUSTER, &namespaces, &on, &schedules, certain);
+        let owner = |name: &str| schedules.iter().find(|schedule| schedule.name == name).map(|found| &found.owner);
+        for Plan { name, wish, .. } in &planned {
+            let is_others = owner(name) == Some(&Owner::Other);
+            prop_assert!(!is_others || *wish == Wish::Untouched(Why::ScheduleTaken), "{} {:?}", name, wish);
+            match wish {
+                Wish::Removed(_) => prop_assert!(certain && owner(name).is_some()),
+                Wish::Paused(_) => prop_assert!(owner(name).is_some(), "none is made to be paused"),
+                Wish::Enabled | Wish::Untouched(_) => {}
+            }
+        }
+        for schedule in schedules.iter().filter(|schedule| schedule.owner != Owner::Other) {
+            prop_assert!(planned.iter().any(|plan| plan.name == schedule.name), "nothing is said of {}", schedule.name);
+        }
+        for namespace in &namespaces {
+            let its = name(CLUSTER, &namespace.name);
+            let wanted = matches!(namespace.rule, Rule::On { .. }) && namespace.holds_sandboxes && !namespace.terminating;
+            if wanted && owner(&its) != Some(&Owner::Other) {
+                let plan = planned.iter().find(|plan| plan.name == its);
+                prop_assert_eq!(plan.map(|plan| plan.wish), Some(Wish::Enabled));
+            }
+        }
+        // What was done as said needs nothing further.
+        let after: Vec<ScheduleSight> = schedules
+            .iter()
+            .filter(|schedule| {
+                let removed = |plan: &&Plan| plan.name == schedule.name && matches!(plan.wish, Wish::Removed(_));
+                planned.iter().find(removed).is_none()
+            })
+            .cloned()
+            .chain(planned.iter().filter(|plan| plan.wish == Wish::Enabled && owner(&plan.name).is_none()).map(|plan| {
+                let owner = Owner::Ours { namespace: plan.namespace.clone(), policy: plan.policy.clone() };
+                ScheduleSight { name: plan.name.clone(), owner }
+            }))
+            .collect();
+        let again = plan(CLUSTER, &namespaces, &on, &after, certain);
+        let lasting: Vec<Plan> = planned.into_iter().filter(|plan| !matches!(plan.wish, Wish::Removed(_))).collect();
+        prop_assert_eq!(again, lasting);
+    }
+}
