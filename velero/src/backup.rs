@@ -8,13 +8,16 @@ use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::GoDuration;
+use crate::{BackupHooks, BackupPhase, GoDuration, HookStatus};
 
 /// What a backup is to hold. The same fields are the template of a [`Schedule`](crate::Schedule).
 ///
 /// Resources are chosen in one of two styles: by `includedResources` and `excludedResources`, or by the four
 /// `…ClusterScopedResources` and `…NamespaceScopedResources`. Velero refuses a mix (FailedValidation), and
 /// `labelSelector` together with `orLabelSelectors`.
+///
+/// Go programs, Velero's command line among them, write a length of time that was not given as `0s`: the server then
+/// takes the same value as for an absent one.
 #[derive(CustomResource, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
 #[kube(
     group = "velero.io",
@@ -55,6 +58,9 @@ pub struct BackupSpec {
     /// Second style: namespaced resources that are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excluded_namespace_scoped_resources: Option<Vec<String>>,
+    /// First style: whether cluster-scoped objects are in it; those that belong to included objects when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_cluster_resources: Option<bool>,
     /// Labels of the objects. With one, the Namespace objects of the whole cluster are in the backup: a restore
     /// has to name its namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,18 +89,27 @@ pub struct BackupSpec {
     /// BackupStorageLocation; the default one when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_location: Option<String>,
+    /// VolumeSnapshotLocations, one for each provider, for snapshots that are not CSI's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_snapshot_locations: Option<Vec<String>>,
     /// A ConfigMap in Velero's namespace with one key: what is done with which volumes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_policy: Option<TypedLocalObjectReference>,
-    /// Commands that run in pods before and after; as Velero's documentation has them.
+    /// Commands that run in pods before and after their objects are backed up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hooks: Option<Value>,
+    pub hooks: Option<BackupHooks>,
     /// Resource → names, separated by commas: what is backed up first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered_resources: Option<BTreeMap<String, String>>,
     /// Label of claims that are snapshotted together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_group_snapshot_label_key: Option<String>,
+    /// Whether volumes of pods are copied file by file; where the server's flag says so, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_volumes_to_fs_backup: Option<bool>,
+    /// What `defaultVolumesToFsBackup` was called; the server copies it there, and complains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_volumes_to_restic: Option<bool>,
     /// Settings of the copying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uploader_config: Option<UploaderConfig>,
@@ -133,6 +148,15 @@ pub struct BackupStatus {
     /// Where it is; absent before Velero has seen it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<BackupPhase>,
+    /// How many of those in the queue come first, and this one; only while it is Queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<i64>,
+    /// Format of what is in the object store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format_version: Option<String>,
+    /// The first number of that format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
     /// When Velero may delete it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiration: Option<Time>,
@@ -157,43 +181,33 @@ pub struct BackupStatus {
     /// Why it failed as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
+    /// Snapshots by a VolumeSnapshotLocation's plugin that were tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_snapshots_attempted: Option<i64>,
+    /// Those of them that were taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_snapshots_completed: Option<i64>,
+    /// CSI snapshots that were tried. With `snapshotMoveData` they are item operations instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csi_volume_snapshots_attempted: Option<i64>,
+    /// Those of them that became ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csi_volume_snapshots_completed: Option<i64>,
+    /// Asynchronous operations, such as copies, that were begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_item_operations_attempted: Option<i64>,
+    /// Those of them that ended well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_item_operations_completed: Option<i64>,
+    /// Those of them that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_item_operations_failed: Option<i64>,
+    /// Commands in pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook_status: Option<HookStatus>,
     /// Everything else.
     #[serde(flatten)]
     pub other: Map<String, Value>,
-}
-
-/// Where a backup is. Only `Completed` and `PartiallyFailed` ones can be restored from.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-pub enum BackupPhase {
-    /// Velero has not begun with it.
-    New,
-    /// It waits for others to end (Velero 1.18 and later).
-    Queued,
-    /// It is next.
-    ReadyToStart,
-    /// It makes no sense, and never begins.
-    FailedValidation,
-    /// Objects are read and snapshots are taken.
-    InProgress,
-    /// Data is being copied.
-    WaitingForPluginOperations,
-    /// Data is being copied; some objects failed.
-    WaitingForPluginOperationsPartiallyFailed,
-    /// What the copying changed is being recorded.
-    Finalizing,
-    /// What the copying changed is being recorded; some objects failed.
-    FinalizingPartiallyFailed,
-    /// Everything is in it.
-    Completed,
-    /// Some objects are missing.
-    PartiallyFailed,
-    /// There is nothing to restore from.
-    Failed,
-    /// It is being deleted.
-    Deleting,
-    /// One that this release does not know.
-    #[serde(untagged)]
-    Other(String),
 }
 
 /// Objects so far.
@@ -206,4 +220,7 @@ pub struct BackupProgress {
     /// Done.
     #[serde(default)]
     pub items_backed_up: i64,
+    /// Everything else.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }

@@ -7,11 +7,16 @@
 //! out; a PUT or a patch of `status` would overwrite Velero's own progress, and status writes move `generation`.
 
 mod backup;
+mod backup_phase;
 mod go_duration;
+mod hooks;
 mod schedule;
 
-pub use backup::{
-    Backup, BackupPhase, BackupProgress, BackupSpec, BackupStatus, TemplateMetadata, UploaderConfig,
-};
+pub use backup::{Backup, BackupProgress, BackupSpec, BackupStatus, TemplateMetadata, UploaderConfig};
+pub use backup_phase::BackupPhase;
 pub use go_duration::{GoDuration, GoDurationError};
+pub use hooks::{
+    BackupHook, BackupHooks, BackupResourceHooks, ExecHook, ExecRestoreHook, HookErrorMode, HookStatus,
+    InitRestoreHook, RestoreHook, RestoreHooks, RestoreResourceHooks,
+};
 pub use schedule::{Schedule, SchedulePhase, ScheduleSpec, ScheduleStatus};

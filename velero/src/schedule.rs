@@ -65,6 +65,9 @@ pub struct ScheduleStatus {
 }
 
 /// Where a schedule is.
+///
+/// It has no end: the server reads the cron expression again each time that it looks, once a minute, and sets this anew
+/// (its schedule controller).
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub enum SchedulePhase {
     /// Velero has not looked at it yet.
@@ -76,4 +79,12 @@ pub enum SchedulePhase {
     /// One that this release does not know.
     #[serde(untagged)]
     Other(String),
+}
+
+impl SchedulePhase {
+    /// Whether backups are made. A paused schedule keeps the phase that it had.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        *self == Self::Enabled
+    }
 }
