@@ -10,6 +10,8 @@ mod backup;
 mod backup_phase;
 mod go_duration;
 mod hooks;
+mod restore;
+mod restore_phase;
 mod schedule;
 
 pub use backup::{Backup, BackupProgress, BackupSpec, BackupStatus, TemplateMetadata, UploaderConfig};
@@ -19,4 +21,9 @@ pub use hooks::{
     BackupHook, BackupHooks, BackupResourceHooks, ExecHook, ExecRestoreHook, HookErrorMode, HookStatus,
     InitRestoreHook, RestoreHook, RestoreHooks, RestoreResourceHooks,
 };
+pub use restore::{
+    ExistingResourcePolicy, Restore, RestoreProgress, RestoreSpec, RestoreStatus, RestoreStatusSpec,
+    RestoreUploaderConfig,
+};
+pub use restore_phase::RestorePhase;
 pub use schedule::{Schedule, SchedulePhase, ScheduleSpec, ScheduleStatus};
