@@ -8,22 +8,33 @@
 
 mod backup;
 mod backup_phase;
+mod backup_storage_location;
 mod go_duration;
 mod hooks;
+mod location_phase;
 mod restore;
 mod restore_phase;
 mod schedule;
+mod volume_snapshot_location;
 
 pub use backup::{Backup, BackupProgress, BackupSpec, BackupStatus, TemplateMetadata, UploaderConfig};
 pub use backup_phase::BackupPhase;
+pub use backup_storage_location::{
+    BackupStorageLocation, BackupStorageLocationSpec, BackupStorageLocationStatus, ObjectStorageLocation,
+    StorageAccessMode,
+};
 pub use go_duration::{GoDuration, GoDurationError};
 pub use hooks::{
     BackupHook, BackupHooks, BackupResourceHooks, ExecHook, ExecRestoreHook, HookErrorMode, HookStatus,
     InitRestoreHook, RestoreHook, RestoreHooks, RestoreResourceHooks,
 };
+pub use location_phase::LocationPhase;
 pub use restore::{
     ExistingResourcePolicy, Restore, RestoreProgress, RestoreSpec, RestoreStatus, RestoreStatusSpec,
     RestoreUploaderConfig,
 };
 pub use restore_phase::RestorePhase;
 pub use schedule::{Schedule, SchedulePhase, ScheduleSpec, ScheduleStatus};
+pub use volume_snapshot_location::{
+    VolumeSnapshotLocation, VolumeSnapshotLocationSpec, VolumeSnapshotLocationStatus,
+};
