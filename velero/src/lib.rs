@@ -9,12 +9,16 @@
 mod backup;
 mod backup_phase;
 mod backup_storage_location;
+mod delete_backup_request;
+mod download_request;
 mod go_duration;
 mod hooks;
 mod location_phase;
+mod request_phase;
 mod restore;
 mod restore_phase;
 mod schedule;
+mod server_status_request;
 mod volume_snapshot_location;
 
 pub use backup::{Backup, BackupProgress, BackupSpec, BackupStatus, TemplateMetadata, UploaderConfig};
@@ -23,18 +27,28 @@ pub use backup_storage_location::{
     BackupStorageLocation, BackupStorageLocationSpec, BackupStorageLocationStatus, ObjectStorageLocation,
     StorageAccessMode,
 };
+pub use delete_backup_request::{
+    DeleteBackupRequest, DeleteBackupRequestPhase, DeleteBackupRequestSpec, DeleteBackupRequestStatus,
+};
+pub use download_request::{
+    DownloadRequest, DownloadRequestSpec, DownloadRequestStatus, DownloadTarget, DownloadTargetKind,
+};
 pub use go_duration::{GoDuration, GoDurationError};
 pub use hooks::{
     BackupHook, BackupHooks, BackupResourceHooks, ExecHook, ExecRestoreHook, HookErrorMode, HookStatus,
     InitRestoreHook, RestoreHook, RestoreHooks, RestoreResourceHooks,
 };
 pub use location_phase::LocationPhase;
+pub use request_phase::RequestPhase;
 pub use restore::{
     ExistingResourcePolicy, Restore, RestoreProgress, RestoreSpec, RestoreStatus, RestoreStatusSpec,
     RestoreUploaderConfig,
 };
 pub use restore_phase::RestorePhase;
 pub use schedule::{Schedule, SchedulePhase, ScheduleSpec, ScheduleStatus};
+pub use server_status_request::{
+    PluginInfo, ServerStatusRequest, ServerStatusRequestSpec, ServerStatusRequestStatus,
+};
 pub use volume_snapshot_location::{
     VolumeSnapshotLocation, VolumeSnapshotLocationSpec, VolumeSnapshotLocationStatus,
 };
