@@ -9,6 +9,9 @@
 mod backup;
 mod backup_phase;
 mod backup_storage_location;
+mod data_download;
+mod data_move;
+mod data_upload;
 mod delete_backup_request;
 mod download_request;
 mod go_duration;
@@ -27,6 +30,9 @@ pub use backup_storage_location::{
     BackupStorageLocation, BackupStorageLocationSpec, BackupStorageLocationStatus, ObjectStorageLocation,
     StorageAccessMode,
 };
+pub use data_download::{DataDownload, DataDownloadSpec, DataDownloadStatus, TargetVolumeSpec};
+pub use data_move::{DataMovePhase, DataMoveProgress, NodeOs};
+pub use data_upload::{CsiSnapshotSpec, DataUpload, DataUploadSpec, DataUploadStatus};
 pub use delete_backup_request::{
     DeleteBackupRequest, DeleteBackupRequestPhase, DeleteBackupRequestSpec, DeleteBackupRequestStatus,
 };
