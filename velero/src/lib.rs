@@ -16,7 +16,9 @@ mod delete_backup_request;
 mod download_request;
 mod go_duration;
 mod hooks;
+pub mod labels;
 mod location_phase;
+mod names;
 mod request_phase;
 mod restore;
 mod restore_phase;
@@ -45,6 +47,7 @@ pub use hooks::{
     InitRestoreHook, RestoreHook, RestoreHooks, RestoreResourceHooks,
 };
 pub use location_phase::LocationPhase;
+pub use names::{label_value, read_scheduled_backup_name, scheduled_backup_name};
 pub use request_phase::RequestPhase;
 pub use restore::{
     ExistingResourcePolicy, Restore, RestoreProgress, RestoreSpec, RestoreStatus, RestoreStatusSpec,
