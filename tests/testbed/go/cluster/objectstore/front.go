@@ -1,0 +1,178 @@
+package main
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// front answers requests: it looks at the signature, then asks the shelf.
+type front struct {
+	owner owner
+	shelf *shelf
+}
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	err := f.owner.admit(r)
+	if err == nil {
+		err = f.serve(w, r)
+	}
+	if err == nil {
+		fmt.Printf("%s %s: done\n", r.Method, r.URL)
+		return
+	}
+	refusal := refusalOf(err)
+	fmt.Printf("%s %s: %v\n", r.Method, r.URL, refusal)
+	refusal.write(w, r)
+}
+
+func (f *front) serve(w http.ResponseWriter, r *http.Request) error {
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	query := r.URL.Query()
+	if key == "" {
+		if r.Method == http.MethodGet && query.Get("list-type") == "2" {
+			return f.list(w, bucket, query)
+		}
+		return unknown(r)
+	}
+	object, err := f.shelf.object(bucket, key)
+	if err != nil {
+		return err
+	}
+	for _, aspect := range []string{"acl", "attributes", "tagging", "retention", "legal-hold"} {
+		if query.Has(aspect) {
+			return unknown(r)
+		}
+	}
+	upload := query.Get("uploadId")
+	switch {
+	case r.Method == http.MethodPost && query.Has("uploads"):
+		return f.begin(w, object)
+	case r.Method == http.MethodPost && upload != "":
+		return f.complete(w, r, object, upload)
+	case r.Method == http.MethodPut && upload != "":
+		return f.putPart(w, r, upload, query.Get("partNumber"))
+	case r.Method == http.MethodDelete && upload != "":
+		return answer(w, f.shelf.abort(upload))
+	case r.Method == http.MethodPut && r.Header.Get("X-Amz-Copy-Source") == "":
+		return f.put(w, r, object)
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		return f.get(w, r, object)
+	case r.Method == http.MethodDelete:
+		return answer(w, f.shelf.remove(object))
+	}
+	return unknown(r)
+}
+
+func (f *front) get(w http.ResponseWriter, r *http.Request, object object) error {
+	file, about, err := f.shelf.open(object)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	w.Header().Set("ETag", etag(about))
+	w.Header().Set("Content-Type", "application/octet-stream")
+	http.ServeContent(w, r, "", about.ModTime(), file)
+	return nil
+}
+
+func (f *front) put(w http.ResponseWriter, r *http.Request, object object) error {
+	partial, err := f.receive(r)
+	if err != nil {
+		return err
+	}
+	about, err := f.shelf.place(partial, object)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", etag(about))
+	return nil
+}
+
+// receive takes a request's body, and holds it against its digest.
+func (f *front) receive(r *http.Request) (string, error) {
+	digest := r.Header.Get("X-Amz-Content-Sha256")
+	if strings.HasPrefix(digest, "STREAMING-") {
+		return "", refuse(http.StatusNotImplemented, "NotImplemented", "bodies that are signed in chunks are not taken")
+	}
+	partial, found, err := f.shelf.write(r.Body)
+	if err != nil {
+		return "", err
+	}
+	if digest != "UNSIGNED-PAYLOAD" && digest != "" && digest != found {
+		return "", errors.Join(os.Remove(partial),
+			refuse(http.StatusBadRequest, "XAmzContentSHA256Mismatch", "the body's digest is %s", found))
+	}
+	return partial, nil
+}
+
+func (f *front) begin(w http.ResponseWriter, object object) error {
+	upload, err := f.shelf.begin()
+	if err != nil {
+		return err
+	}
+	writeXML(w, http.StatusOK, struct {
+		XMLName  xml.Name `xml:"InitiateMultipartUploadResult"`
+		Bucket   string
+		Key      string
+		UploadId string
+	}{Bucket: object.bucket, Key: object.key, UploadId: upload})
+	return nil
+}
+
+func (f *front) putPart(w http.ResponseWriter, r *http.Request, upload, number string) error {
+	part, err := strconv.Atoi(number)
+	if err != nil {
+		return refuse(http.StatusBadRequest, "InvalidArgument", "%q is no part number", number)
+	}
+	partial, err := f.receive(r)
+	if err != nil {
+		return err
+	}
+	about, err := f.shelf.placePart(partial, upload, part)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", etag(about))
+	return nil
+}
+
+func (f *front) complete(w http.ResponseWriter, r *http.Request, object object, upload string) error {
+	var wanted struct {
+		Part []struct{ PartNumber int }
+	}
+	if err := xml.NewDecoder(r.Body).Decode(&wanted); err != nil {
+		return refuse(http.StatusBadRequest, "MalformedXML", "the list of parts: %v", err)
+	}
+	var parts []int
+	for _, part := range wanted.Part {
+		parts = append(parts, part.PartNumber)
+	}
+	about, err := f.shelf.complete(upload, parts, object)
+	if err != nil {
+		return err
+	}
+	writeXML(w, http.StatusOK, struct {
+		XMLName xml.Name `xml:"CompleteMultipartUploadResult"`
+		Bucket  string
+		Key     string
+		ETag    string
+	}{Bucket: object.bucket, Key: object.key, ETag: etag(about)})
+	return nil
+}
+
+// answer tells that something is gone.
+func answer(w http.ResponseWriter, err error) error {
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
+
+func unknown(r *http.Request) error {
+	return refuse(http.StatusNotImplemented, "NotImplemented", "%s %s is not known here", r.Method, r.URL)
+}
