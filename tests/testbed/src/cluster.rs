@@ -11,7 +11,7 @@ use crate::access::Access;
 use crate::control_plane::{API_SERVER, ControlPlane};
 use crate::driver;
 use crate::forge::Toolbox;
-use crate::process::{Exit, Process, Signal, tail};
+use crate::process::{Exit, Process, Signal};
 use crate::supervisor::{Environment, Launch, Supervisor};
 
 /// What a cluster is to be like.
@@ -50,9 +50,6 @@ struct Running {
     launch: Launch,
     process: Process,
 }
-
-/// How many lines of each log a panic prints.
-const TAIL: usize = 30;
 
 /// How long the API server of a cluster that is joined may take to answer.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -122,10 +119,7 @@ impl ClusterPlan {
     /// When a component does not come up, with the end of its log.
     pub async fn start(self) -> Result<Cluster> {
         let supervisor = Supervisor::launch(self.toolbox.binary("supervisor"), Environment::Own).await?;
-        if std::env::var_os("TESTBED_KEEP").is_some_and(|value| value == "1") {
-            supervisor.keep().await?;
-            eprintln!("testbed: cluster {} keeps its folder {}", self.name, supervisor.dir().display());
-        }
+        supervisor.keep_if_asked(&format!("cluster {}", self.name)).await?;
         let driver_root = self.driver_root.unwrap_or_else(|| supervisor.dir().join("storage"));
         std::fs::create_dir_all(&driver_root)?;
         let mut cluster = Cluster {
@@ -181,7 +175,7 @@ impl Cluster {
         self.start_etcd().await?;
         self.start_api_server().await?;
         if inert {
-            return self.install_snapshot_crds().await;
+            return self.install_crds(&self.toolbox.crds).await;
         }
         let nodes = (1..=nodes).map(|n| format!("node-{n}")).collect::<Vec<_>>();
         let nodes = async {
@@ -383,10 +377,8 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            for process in running.iter().map(|running| &running.process) {
-                let state = process.exit().map_or_else(|| "running".to_owned(), |exit| exit.to_string());
-                eprintln!("──── {} / {} ({state})", self.name, process.name());
-                eprintln!("{}", tail(process.log_path(), TAIL));
+            for running in running.iter() {
+                running.process.print_end(&self.name);
             }
         }
     }

@@ -79,14 +79,11 @@ impl Toolbox {
         cluster.build(&runner, &missing, progress).await?;
         cluster
             .copy(&runner, SNAPSHOT_CRDS_MODULE, "crds", |module| {
-                let folder = module.join("config/crd");
-                let files = std::fs::read_dir(folder)?.map(|file| Ok(file?.path()));
-                Ok(files
-                    .collect::<Result<Vec<_>>>()?
+                // Beside the CRDs there is a kustomization.
+                let is_crd = |name: &str| name.contains("k8s.io_");
+                Ok(files(&module.join("config/crd"))?
                     .into_iter()
-                    .filter(|path| {
-                        path.file_name().is_some_and(|name| name.to_string_lossy().contains("k8s.io_"))
-                    })
+                    .filter(|path| path.file_name().is_some_and(|name| is_crd(&name.to_string_lossy())))
                     .collect())
             })
             .await?;
@@ -172,6 +169,12 @@ async fn installed(component: &Component) -> Option<PathBuf> {
         }
     }
     None
+}
+
+/// All that is in a folder.
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 /// The folder of this crate's Go modules.

@@ -31,6 +31,7 @@ mod go;
 mod hash;
 mod helm;
 mod identity;
+mod manifests;
 mod nodes;
 mod pod_command;
 mod pod_folder;

@@ -140,6 +140,14 @@ impl Process {
     pub fn log_path(&self) -> &Path {
         &self.log
     }
+
+    /// Prints how it is and the end of its log, for who looks into a panic.
+    pub(crate) fn print_end(&self, owner: &str) {
+        const TAIL: usize = 30;
+        let state = self.exit().map_or_else(|| "running".to_owned(), |exit| exit.to_string());
+        eprintln!("──── {owner} / {} ({state})", self.name);
+        eprintln!("{}", tail(&self.log, TAIL));
+    }
 }
 
 /// The last lines of a log; empty when there is none.

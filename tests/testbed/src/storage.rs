@@ -1,20 +1,11 @@
 //! Volumes and snapshots: the CRDs, the classes, the driver and its sidecars.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
-use futures::future::try_join_all;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DynamicObject, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
-use kube::runtime::{conditions, wait::await_condition};
-use kube::{Api, ResourceExt};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use anyhow::Result;
+use serde_json::json;
 use tokio::net::UnixStream;
 
 use crate::cluster::Cluster;
-use crate::control_plane::{PATIENCE, alive_until};
+use crate::control_plane::alive_until;
 use crate::driver::{self, DRIVER};
 use crate::process::Process;
 
@@ -28,7 +19,7 @@ pub const SNAPSHOT_CLASS: &str = "dir";
 impl Cluster {
     pub(crate) async fn start_storage(&self) -> Result<()> {
         let crds = async {
-            self.install_snapshot_crds().await?;
+            self.install_crds(&self.toolbox.crds).await?;
             let args = [self.generous_client(), vec!["--worker-threads=20".to_owned()]].concat();
             self.start_component("snapshot-controller", args.clone()).await?;
             let socket = format!("--csi-address={}", self.driver_socket().display());
@@ -74,27 +65,6 @@ impl Cluster {
         .await
     }
 
-    pub(crate) async fn install_snapshot_crds(&self) -> Result<()> {
-        let api = Api::<CustomResourceDefinition>::all(self.client());
-        let files = std::fs::read_dir(&self.toolbox.crds)?
-            .map(|file| Ok(file?.path()))
-            .collect::<Result<Vec<_>>>()?;
-        try_join_all(files.iter().map(async |file: &std::path::PathBuf| {
-            let crd: CustomResourceDefinition = read_yaml(file)?;
-            let name = crd.name_any();
-            api.create(&PostParams::default(), &crd)
-                .await
-                .with_context(|| format!("create the CRD {name}"))?;
-            let established = await_condition(api.clone(), &name, conditions::is_crd_established());
-            tokio::time::timeout(PATIENCE, established)
-                .await
-                .with_context(|| format!("wait for the CRD {name} to be established"))??;
-            anyhow::Ok(())
-        }))
-        .await?;
-        Ok(())
-    }
-
     async fn create_classes(&self) -> Result<()> {
         let storage_class = |name: &str, mode: &str, is_default: &str| {
             let annotations = json!({"storageclass.kubernetes.io/is-default-class": is_default});
@@ -133,20 +103,4 @@ impl Cluster {
         }
         Ok(())
     }
-
-    async fn create(&self, object: Value) -> Result<()> {
-        let object: DynamicObject = serde_json::from_value(object)?;
-        let types = object.types.as_ref().context("an object says its kind")?;
-        let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(types)?);
-        Api::<DynamicObject>::all_with(self.client(), &resource)
-            .create(&PostParams::default(), &object)
-            .await
-            .with_context(|| format!("create the {} {}", resource.kind, object.name_any()))?;
-        Ok(())
-    }
-}
-
-fn read_yaml<T: DeserializeOwned>(file: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(file)?;
-    serde_saphyr::from_str(&text).with_context(|| format!("read {}", file.display()))
 }

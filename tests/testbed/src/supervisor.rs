@@ -39,9 +39,10 @@ pub(crate) struct Supervisor {
 /// What processes get of our own environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Environment {
-    /// Nothing that would lead a Kubernetes client away from our cluster.
+    /// Nothing that would lead a client away from our cluster and object store.
     Own,
-    /// The same, but proxies: the way to somebody else's cluster may need one.
+    /// The same, but proxies and credentials of AWS: the way to somebody else's
+    /// cluster may need them.
     Callers,
 }
 
@@ -156,9 +157,14 @@ impl Supervisor {
         Ok(Process::new(name.to_owned(), pid, number, log, exit, Arc::clone(&self.line)))
     }
 
-    /// Leaves the folder in place at the end.
-    pub(crate) async fn keep(&self) -> Result<()> {
-        self.line.ask(Order { r#do: "keep", ..Order::default() }, None).await.map(|_| ())
+    /// Leaves the folder in place at the end if `TESTBED_KEEP=1` asks for that,
+    /// and then says whose it is.
+    pub(crate) async fn keep_if_asked(&self, whose: &str) -> Result<()> {
+        if std::env::var_os("TESTBED_KEEP").is_some_and(|value| value == "1") {
+            self.line.ask(Order { r#do: "keep", ..Order::default() }, None).await?;
+            eprintln!("testbed: {whose} keeps its folder {}", self.dir().display());
+        }
+        Ok(())
     }
 
     /// Lets the supervisor take everything down.
@@ -180,8 +186,11 @@ impl Supervisor {
             .filter(|(name, _)| {
                 let name = name.to_ascii_uppercase();
                 !(name == "KUBECONFIG"
-                    || (self.environment == Environment::Own && name.ends_with("_PROXY"))
-                    || ["KUBERNETES_", "HELM_", "TESTBED_"].iter().any(|prefix| name.starts_with(prefix)))
+                    || (self.environment == Environment::Own
+                        && (name.ends_with("_PROXY") || name.starts_with("AWS_")))
+                    || ["KUBERNETES_", "HELM_", "VELERO_", "TESTBED_"]
+                        .iter()
+                        .any(|prefix| name.starts_with(prefix)))
             })
             .collect::<HashMap<_, _>>();
         all.extend([tmp]);
