@@ -28,6 +28,16 @@ pub(crate) struct Toolbox {
     pub(crate) stages: PathBuf,
 }
 
+/// Programs of our own: name of the build, folder of the source, programs.
+const OWN: [(&str, &str, &[Build]); 2] = [
+    ("driver", "dircsi", &[Build::Program("dircsi", "./dircsi"), Build::Test("dircsi-sanity", "./dircsi")]),
+    (
+        "object store",
+        "objectstore",
+        &[Build::Program("objectstore", "./objectstore"), Build::Test("objectstore-test", "./objectstore")],
+    ),
+];
+
 /// The stages of kwok that are used. Without `pod/fast/pod-complete`, which
 /// ends the pods of Jobs at once: whether one succeeds is for its command to say.
 const STAGES: &[&str] = &[
@@ -60,10 +70,11 @@ impl Toolbox {
         let mut binaries = BTreeMap::new();
         let runner = supervisor(&go, &cache, &mut binaries, progress).await?;
 
-        let driver = go.keyed(&cache, "driver", "cluster", &["dircsi"], PLAIN_LDFLAGS)?;
-        let programs = [Build::Program("dircsi", "./dircsi"), Build::Test("dircsi-sanity", "./dircsi")];
-        driver.build(&runner, &programs, progress).await?;
-        binaries.extend(programs.map(|program| (program.name(), driver.path(program.name()))));
+        for (name, source, programs) in OWN {
+            let own = go.keyed(&cache, name, "cluster", &[source], PLAIN_LDFLAGS)?;
+            own.build(&runner, programs, progress).await?;
+            binaries.extend(programs.iter().map(|program| (program.name(), own.path(program.name()))));
+        }
 
         let cluster = go.keyed(&cache, "cluster", "cluster", &[], &CLUSTER_LDFLAGS)?;
         let mut missing = Vec::new();

@@ -178,7 +178,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Ours, without what would lead a Kubernetes client astray.
+    /// Ours, without what would lead a client astray.
     fn environment(&self, more: &[(String, String)]) -> Vec<String> {
         let tmp = ("TMPDIR".to_owned(), self.dir.join("tmp").to_string_lossy().into_owned());
         let mut all = std::env::vars_os()

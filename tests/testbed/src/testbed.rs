@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 use crate::cluster::ClusterPlan;
 use crate::forge::Toolbox;
+use crate::object_store::ObjectStore;
 use crate::progress::Progress;
 
 /// Everything that clusters are made of, found or built.
@@ -44,6 +45,17 @@ impl Testbed {
     #[must_use]
     pub fn cluster(&self, name: &str) -> ClusterPlan {
         ClusterPlan::new(Arc::clone(&self.toolbox), name)
+    }
+
+    /// Starts an S3 server on loopback, for any number of clusters.
+    ///
+    /// # Errors
+    /// When it does not come up, with the end of its log.
+    ///
+    /// # Panics
+    /// Where only joining was prepared.
+    pub async fn object_store(&self) -> Result<ObjectStore> {
+        ObjectStore::start(&self.toolbox).await
     }
 
     /// The binary of a component, such as `kube-apiserver` or `dircsi-sanity`.

@@ -6,6 +6,7 @@ mod identities;
 mod joined;
 mod leftovers;
 mod nodes;
+mod object_stores;
 mod objects;
 mod outages;
 mod pod_folders;
