@@ -2,9 +2,35 @@
 
 use std::sync::LazyLock;
 
-/// The go.mod that pins every component but helm: the one source of versions.
-const CLUSTER_MODULE: &str = include_str!("../go/cluster/go.mod");
-const HELM_MODULE: &str = include_str!("../go/helm/go.mod");
+/// A folder under go/. Its go.mod is the one source of the versions of what is
+/// built there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pins {
+    Cluster,
+    Helm,
+    Velero,
+    VeleroPlugin,
+}
+
+impl Pins {
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Helm => "helm",
+            Self::Velero => "velero",
+            Self::VeleroPlugin => "velero-plugin",
+        }
+    }
+
+    fn go_mod(self) -> &'static str {
+        match self {
+            Self::Cluster => include_str!("../go/cluster/go.mod"),
+            Self::Helm => include_str!("../go/helm/go.mod"),
+            Self::Velero => include_str!("../go/velero/go.mod"),
+            Self::VeleroPlugin => include_str!("../go/velero-plugin/go.mod"),
+        }
+    }
+}
 
 /// A component that others publish.
 #[derive(Debug)]
@@ -15,6 +41,8 @@ pub(crate) struct Component {
     pub(crate) package: &'static str,
     /// The Go module whose version is its version.
     pub(crate) module: &'static str,
+    /// Which of our go.mods pins that.
+    pub(crate) pins: Pins,
     /// Which installed ones do as well.
     pub(crate) fit: Fit,
 }
@@ -26,17 +54,20 @@ pub(crate) enum Fit {
     Minor,
     /// Same major version: the interface that is used is a settled one.
     Major,
+    /// Never: it has to be built with our linker flags.
+    None,
 }
 
 pub(crate) const SNAPSHOT_CRDS_MODULE: &str = "github.com/kubernetes-csi/external-snapshotter/client/v8";
 pub(crate) const KWOK_MODULE: &str = "sigs.k8s.io/kwok";
 
-/// All of the module go/cluster.
+/// What is published of go/cluster.
 pub(crate) const CLUSTER: &[Component] = &[
     Component {
         name: "etcd",
         package: "go.etcd.io/etcd/server/v3",
         module: "go.etcd.io/etcd/server/v3",
+        pins: Pins::Cluster,
         fit: Fit::Minor,
     },
     kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
@@ -46,33 +77,59 @@ pub(crate) const CLUSTER: &[Component] = &[
         name: "snapshot-controller",
         package: "github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller",
         module: "github.com/kubernetes-csi/external-snapshotter/v8",
+        pins: Pins::Cluster,
         fit: Fit::Major,
     },
     Component {
         name: "csi-snapshotter",
         package: "github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter",
         module: "github.com/kubernetes-csi/external-snapshotter/v8",
+        pins: Pins::Cluster,
         fit: Fit::Major,
     },
     Component {
         name: "csi-provisioner",
         package: "github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner",
         module: "github.com/kubernetes-csi/external-provisioner/v6",
+        pins: Pins::Cluster,
         fit: Fit::Major,
     },
-    Component { name: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", module: KWOK_MODULE, fit: Fit::Minor },
+    Component {
+        name: "kwok",
+        package: "sigs.k8s.io/kwok/cmd/kwok",
+        module: KWOK_MODULE,
+        pins: Pins::Cluster,
+        fit: Fit::Minor,
+    },
 ];
 
-/// The module go/helm.
 pub(crate) const HELM: Component = Component {
     name: "helm",
     package: "helm.sh/helm/v3/cmd/helm",
     module: "helm.sh/helm/v3",
+    pins: Pins::Helm,
     fit: Fit::Major,
 };
 
+pub(crate) const VELERO: Component = Component {
+    name: "velero",
+    package: "github.com/vmware-tanzu/velero/cmd/velero",
+    module: "github.com/vmware-tanzu/velero",
+    pins: Pins::Velero,
+    fit: Fit::None,
+};
+
+/// Velero's way to S3.
+pub(crate) const VELERO_PLUGIN: Component = Component {
+    name: "velero-plugin-for-aws",
+    package: "github.com/vmware-tanzu/velero-plugin-for-aws/velero-plugin-for-aws",
+    module: "github.com/vmware-tanzu/velero-plugin-for-aws",
+    pins: Pins::VeleroPlugin,
+    fit: Fit::None,
+};
+
 const fn kubernetes(name: &'static str, package: &'static str) -> Component {
-    Component { name, package, module: "k8s.io/kubernetes", fit: Fit::Minor }
+    Component { name, package, module: "k8s.io/kubernetes", pins: Pins::Cluster, fit: Fit::Minor }
 }
 
 /// Major, minor and patch version.
@@ -81,8 +138,7 @@ pub(crate) type Version = [u64; 3];
 impl Component {
     /// The version that is pinned.
     pub(crate) fn version(&self) -> Version {
-        let go_mod = if self.name == HELM.name { HELM_MODULE } else { CLUSTER_MODULE };
-        pinned(go_mod, self.module).expect("every component's module is required by its go.mod")
+        pinned(self.pins.go_mod(), self.module).expect("every component's module is required by its go.mod")
     }
 
     /// Whether what answered `--version` with `answer` can stand in.
@@ -91,6 +147,7 @@ impl Component {
         first_version(answer).is_some_and(|found| match self.fit {
             Fit::Minor => found[..2] == wanted[..2],
             Fit::Major => found[0] == wanted[0],
+            Fit::None => false,
         })
     }
 }
@@ -102,6 +159,17 @@ pub(crate) static CLUSTER_LDFLAGS: LazyLock<String> = LazyLock::new(|| {
     let package = "k8s.io/component-base/version";
     format!(
         "-s -w -X {package}.gitVersion=v{major}.{minor}.{patch} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
+    )
+});
+
+/// The linker flags of Velero's server. The metrics of its controllers are not
+/// served: their port cannot be told otherwise, and two servers would quarrel
+/// about it.
+pub(crate) static VELERO_LDFLAGS: LazyLock<String> = LazyLock::new(|| {
+    let [major, minor, patch] = VELERO.version();
+    format!(
+        "-s -w -X github.com/vmware-tanzu/velero/pkg/buildinfo.Version=v{major}.{minor}.{patch} \
+         -X sigs.k8s.io/controller-runtime/pkg/metrics/server.DefaultBindAddress=0"
     )
 });
 
@@ -134,7 +202,7 @@ mod tests {
 
     #[test]
     fn every_component_has_a_pinned_version() {
-        for component in CLUSTER.iter().chain([&HELM]) {
+        for component in CLUSTER.iter().chain([&HELM, &VELERO, &VELERO_PLUGIN]) {
             assert!(component.version()[0] > 0 || component.name == "kwok", "{component:?}");
         }
     }

@@ -12,10 +12,11 @@ use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
 use crate::components::{
-    CLUSTER, CLUSTER_LDFLAGS, Component, HELM, KWOK_MODULE, PLAIN_LDFLAGS, SNAPSHOT_CRDS_MODULE,
+    CLUSTER, CLUSTER_LDFLAGS, Component, HELM, KWOK_MODULE, PLAIN_LDFLAGS, Pins, SNAPSHOT_CRDS_MODULE,
 };
 use crate::go::{Build, Go, Runner};
 use crate::hash::sha256;
+use crate::on_demand::OnDemand;
 use crate::progress::Progress;
 
 /// Where every component of a cluster lies.
@@ -26,6 +27,8 @@ pub(crate) struct Toolbox {
     pub(crate) crds: PathBuf,
     /// Holds kwok's stages.
     pub(crate) stages: PathBuf,
+    /// What not every cluster needs.
+    pub(crate) on_demand: OnDemand,
 }
 
 /// Programs of our own: name of the build, folder of the source, programs.
@@ -60,10 +63,11 @@ impl Toolbox {
         let mut binaries = BTreeMap::new();
         let runner = supervisor(&go, &cache, &mut binaries, progress).await?;
         helm(&go, &cache, &runner, &mut binaries, progress).await?;
-        Ok(Self { binaries, crds: PathBuf::new(), stages: PathBuf::new() })
+        let on_demand = OnDemand::new(go, cache, runner);
+        Ok(Self { binaries, crds: PathBuf::new(), stages: PathBuf::new(), on_demand })
     }
 
-    /// Finds or builds everything.
+    /// Finds or builds everything that every cluster needs.
     pub(crate) async fn fill(progress: &dyn Progress) -> Result<Self> {
         let cache = cache_folder()?;
         let go = Go::find().await?;
@@ -71,12 +75,12 @@ impl Toolbox {
         let runner = supervisor(&go, &cache, &mut binaries, progress).await?;
 
         for (name, source, programs) in OWN {
-            let own = go.keyed(&cache, name, "cluster", &[source], PLAIN_LDFLAGS)?;
+            let own = go.keyed(&cache, name, Pins::Cluster, &[source], PLAIN_LDFLAGS)?;
             own.build(&runner, programs, progress).await?;
             binaries.extend(programs.iter().map(|program| (program.name(), own.path(program.name()))));
         }
 
-        let cluster = go.keyed(&cache, "cluster", "cluster", &[], &CLUSTER_LDFLAGS)?;
+        let cluster = go.keyed(&cache, "cluster", Pins::Cluster, &[], &CLUSTER_LDFLAGS)?;
         let mut missing = Vec::new();
         for component in CLUSTER {
             let path = if let Some(path) = installed(component).await {
@@ -105,7 +109,8 @@ impl Toolbox {
             .await?;
 
         helm(&go, &cache, &runner, &mut binaries, progress).await?;
-        Ok(Self { binaries, crds: cluster.path("crds"), stages: cluster.path("stages") })
+        let on_demand = OnDemand::new(go, cache, runner);
+        Ok(Self { binaries, crds: cluster.path("crds"), stages: cluster.path("stages"), on_demand })
     }
 }
 
@@ -118,7 +123,7 @@ async fn supervisor(
     binaries: &mut Binaries,
     progress: &dyn Progress,
 ) -> Result<Runner> {
-    let supervisor = go.keyed(cache, "supervisor", "cluster", &["supervisor"], PLAIN_LDFLAGS)?;
+    let supervisor = go.keyed(cache, "supervisor", Pins::Cluster, &["supervisor"], PLAIN_LDFLAGS)?;
     supervisor.build(&Runner::Direct, &[Build::Program("supervisor", "./supervisor")], progress).await?;
     let binary = supervisor.path("supervisor");
     binaries.insert("supervisor", binary.clone());
@@ -132,7 +137,7 @@ async fn helm(
     binaries: &mut Binaries,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let helm = go.keyed(cache, "helm", "helm", &[], PLAIN_LDFLAGS)?;
+    let helm = go.keyed(cache, "helm", Pins::Helm, &[], PLAIN_LDFLAGS)?;
     if let Some(path) = installed(&HELM).await {
         binaries.insert(HELM.name, path);
     } else {
@@ -188,9 +193,9 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     entries.map(|entry| Ok(entry?.path())).collect()
 }
 
-/// The folder of this crate's Go modules.
-pub(crate) fn module_folder(module: &str) -> Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("go").join(module);
+/// The folder of one of this crate's Go modules.
+pub(crate) fn module_folder(module: Pins) -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("go").join(module.folder());
     if !folder.join("go.mod").is_file() {
         bail!("{} is gone: the testbed builds from its own checkout", folder.display());
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-use crate::forge::{key, module_folder};
+use crate::components::Pins;
+use crate::forge::{files, key, module_folder};
 use crate::process::{Exit, tail};
 use crate::progress::Progress;
 use crate::supervisor::{Environment, Launch, Supervisor};
@@ -72,7 +73,7 @@ impl Go {
         let answer = Command::new("go")
             .arg("version")
             // In the module, where Go picks (or fetches) the toolchain it asks for.
-            .current_dir(module_folder("cluster")?)
+            .current_dir(module_folder(Pins::Cluster)?)
             .output()
             .await
             .context(INSTALL)?;
@@ -87,21 +88,19 @@ impl Go {
         &self,
         cache: &Path,
         name: &'static str,
-        module: &str,
+        module: Pins,
         sources: &[&str],
         ldflags: &str,
     ) -> Result<Keyed> {
         let module = module_folder(module)?;
-        let mut files = vec![module.join("go.mod"), module.join("go.sum")];
+        let mut inputs = vec![module.join("go.mod"), module.join("go.sum")];
         for source in sources {
-            let mut own = fs::read_dir(module.join(source))?
-                .map(|file| Ok(file?.path()))
-                .collect::<Result<Vec<_>>>()?;
+            let mut own = files(&module.join(source))?;
             own.sort();
-            files.extend(own.into_iter().filter(|path| path.extension().is_some_and(|end| end == "go")));
+            inputs.extend(own.into_iter().filter(|path| path.extension().is_some_and(|end| end == "go")));
         }
         let mut parts = vec![self.version.clone().into_bytes(), ldflags.as_bytes().to_vec()];
-        for file in files {
+        for file in inputs {
             parts.push(file.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default());
             parts.push(fs::read(&file).with_context(|| format!("read {}", file.display()))?);
         }

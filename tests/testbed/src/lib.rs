@@ -3,8 +3,9 @@
 //! No container engine and no kubelet: etcd, kube-apiserver,
 //! kube-controller-manager, kube-scheduler, snapshot-controller, the CSI
 //! sidecars and a CSI driver whose volumes are directories run as processes on
-//! loopback ports; kwok plays the nodes. All of it is built once per machine
-//! from published Go modules.
+//! loopback ports; kwok plays the nodes. Velero's server and an S3 object store
+//! join them where a test asks for them. All of it is built once per machine
+//! from Go modules.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -34,6 +35,7 @@ mod identity;
 mod manifests;
 mod nodes;
 mod object_store;
+mod on_demand;
 mod pod_command;
 mod pod_folder;
 mod process;
@@ -43,6 +45,7 @@ mod storage;
 mod store;
 mod supervisor;
 mod testbed;
+mod velero;
 mod volume;
 mod wait;
 mod wrong_clock;
@@ -58,6 +61,7 @@ pub use proxy::{Proxy, Write};
 pub use storage::{SNAPSHOT_CLASS, STORAGE_CLASS, WAITING_STORAGE_CLASS};
 pub use store::{Change, Store, Stored};
 pub use testbed::Testbed;
+pub use velero::{VELERO_NAMESPACE, Velero, VeleroPlan};
 pub use volume::{Entry, Tree, Volume, difference};
 pub use wait::until;
 pub use wrong_clock::WrongClock;

@@ -1,6 +1,6 @@
 //! The entry: everything built, ready to start clusters.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -11,14 +11,15 @@ use crate::forge::Toolbox;
 use crate::object_store::ObjectStore;
 use crate::progress::Progress;
 
-/// Everything that clusters are made of, found or built.
+/// Everything that clusters are made of, found or built; Velero when it is
+/// asked for.
 #[derive(Debug, Clone)]
 pub struct Testbed {
     toolbox: Arc<Toolbox>,
 }
 
 impl Testbed {
-    /// Finds or builds all components. The first time on a machine this takes
+    /// Finds or builds all components but Velero's. The first time on a machine this takes
     /// minutes, later a fraction of a second; within a process it happens once.
     ///
     /// # Errors
@@ -45,6 +46,27 @@ impl Testbed {
     #[must_use]
     pub fn cluster(&self, name: &str) -> ClusterPlan {
         ClusterPlan::new(Arc::clone(&self.toolbox), name)
+    }
+
+    /// Finds or builds Velero's server and its plugin. The first time on a
+    /// machine this takes minutes. [`Velero::start_server`] does it as well, so
+    /// this is for those who want to have it under way early.
+    ///
+    /// [`Velero::start_server`]: crate::Velero::start_server
+    ///
+    /// # Errors
+    /// When a build fails (with the end of its output).
+    pub async fn build_velero(&self, progress: &dyn Progress) -> Result<()> {
+        self.toolbox.on_demand.velero(progress).await.map(drop)
+    }
+
+    /// The folder with the CRDs that Velero publishes, a file each. They come
+    /// without a build, at most with a download.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    pub async fn velero_crds(&self) -> Result<PathBuf> {
+        self.toolbox.on_demand.velero_crds().await.map(Path::to_owned)
     }
 
     /// Starts an S3 server on loopback, for any number of clusters.

@@ -1,6 +1,7 @@
 //! The testbed, tried out: real components, real files, real deaths.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may fail where it likes")]
 
+mod backups;
 mod clocks;
 mod identities;
 mod joined;
