@@ -37,6 +37,9 @@ impl Cluster {
             // A node counts as dead seconds after its last heartbeat.
             "--node-monitor-grace-period=6s".to_owned(),
             "--node-monitor-period=1s".to_owned(),
+            // A claim that somebody else wrote at the same moment, as a restore
+            // does, is only looked at again after this; 15 s by default.
+            "--pvclaimbinder-sync-period=1s".to_owned(),
             "--kube-api-qps=200".to_owned(),
             "--kube-api-burst=400".to_owned(),
         ];
