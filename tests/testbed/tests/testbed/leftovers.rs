@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::{NamedTempFile, TempDir};
+use testbed::progress::Console;
 
 use crate::objects::{bound, create_claim, create_namespace};
 use crate::shared_cluster::testbed;
@@ -55,8 +56,8 @@ impl Owner {
     }
 
     /// Brings a cluster up for a person.
-    fn up() -> Self {
-        Self::start(Command::new(env!("CARGO_BIN_EXE_testbed")).args(["up", "--nodes=1"]))
+    fn up(more: &[&str]) -> Self {
+        Self::start(Command::new(env!("CARGO_BIN_EXE_testbed")).args(["up", "--nodes=1"]).args(more))
     }
 
     /// Runs one of the ignored tests below in a test process.
@@ -154,7 +155,7 @@ async fn kill_at_any_moment_leaves_nothing() {
     testbed().await;
     let rounds = std::env::var("TESTBED_KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     for round in 1..=rounds {
-        let owner = Owner::up();
+        let owner = Owner::up(&[]);
         let life = Duration::from_millis(random_below(LIFE));
         // Not a wait for something: the moment is what varies.
         std::thread::sleep(life);
@@ -178,6 +179,19 @@ async fn kill_of_a_test_process_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn kill_with_velero_leaves_nothing() {
+    testbed().await.build_velero(&Console::default()).await.unwrap();
+    let mut owner = Owner::up(&["--velero"]);
+    owner.prints("Velero's backups are in");
+    let processes = owner.processes();
+    for name in ["/velero\0server", "/objectstore\0"] {
+        assert!(processes.iter().any(|process| process.contains(name)), "{name}: {processes:#?}");
+    }
+    owner.signal("KILL");
+    owner.goes_without_a_trace("a cluster with Velero");
+}
+
+#[tokio::test]
 async fn an_interrupt_leaves_nothing() {
     testbed().await;
     // A test process dies of Ctrl-C at once.
@@ -187,7 +201,7 @@ async fn an_interrupt_leaves_nothing() {
     let (status, _) = owner.goes_without_a_trace("an interrupted test");
     assert_eq!(status.signal(), Some(2));
     // The program takes its cluster down first.
-    let mut owner = Owner::up();
+    let mut owner = Owner::up(&[]);
     owner.prints("Ctrl-C takes it all down");
     owner.signal_group("INT");
     let (status, output) = owner.goes_without_a_trace("an interrupted `up`");
