@@ -67,7 +67,6 @@ impl VeleroPlan {
             "provider": "aws",
             "default": true,
             "objectStorage": {"bucket": bucket},
-            "credential": {"name": SECRET, "key": SECRET_KEY},
             "config": {
                 "region": "testbed",
                 "s3Url": store.url(),
@@ -152,7 +151,9 @@ impl Velero<'_> {
     }
 
     /// Makes the BackupStorageLocation `default`, and the Secret
-    /// `cloud-credentials` that it names.
+    /// `cloud-credentials`, whose content the server finds in a file, as where
+    /// it is mounted into a pod. The location does not name the Secret: then the
+    /// server would write that file anew for each use, while another one reads it.
     ///
     /// # Errors
     /// When the CRDs or the namespace are not there.
@@ -215,6 +216,8 @@ impl Velero<'_> {
         if !plugin.exists() {
             std::os::unix::fs::symlink(&binaries.plugin, plugin)?;
         }
+        let credentials = self.folder(SECRET);
+        std::fs::write(&credentials, &self.plan.credentials)?;
         let mut args = vec![
             "server".to_owned(),
             format!("--kubeconfig={}", self.cluster.kubeconfig().display()),
@@ -228,12 +231,15 @@ impl Velero<'_> {
         args.extend(QUICK.map(str::to_owned));
         args.extend(self.plan.arguments.clone());
         let env = [
-            // The server leaves credentials and archives here.
-            ("TMPDIR", temporary),
+            ("AWS_SHARED_CREDENTIALS_FILE", credentials.display().to_string()),
+            // Without credentials it would look for a cloud around this machine.
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            // The server leaves archives here, which servers must not share.
+            ("TMPDIR", temporary.display().to_string()),
             // Neither the settings of a person's `velero` nor those of their `aws`.
-            ("HOME", home),
+            ("HOME", home.display().to_string()),
         ];
-        let env = env.map(|(name, folder)| (name.to_owned(), folder.display().to_string()));
+        let env = env.map(|(name, value)| (name.to_owned(), value));
         let path = binaries.server.clone();
         let launch = Launch { path, args, env: env.to_vec(), cwd: self.cluster.dir().to_owned() };
         self.cluster.launch(SERVER, launch).await?;
