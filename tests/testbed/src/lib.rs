@@ -18,6 +18,24 @@
 //! cluster.stop().await
 //! # }
 //! ```
+//!
+//! With Velero, whose build goes on while something else happens:
+//!
+//! ```no_run
+//! # async fn example(testbed: testbed::Testbed) -> anyhow::Result<()> {
+//! use testbed::{VeleroPlan, progress::Console};
+//!
+//! let builder = testbed.clone();
+//! tokio::spawn(async move { builder.build_velero(&Console::default()).await });
+//! let cluster = testbed.cluster("east").start().await?;
+//! let store = testbed.object_store().await?;
+//! store.make_bucket("backups")?;
+//! let velero = cluster.velero(VeleroPlan::new(&store, "backups"));
+//! velero.install().await?;
+//! println!("Velero {} keeps backups in {}", velero.answers().await?, store.bucket("backups").display());
+//! # Ok(())
+//! # }
+//! ```
 
 mod access;
 mod certificates;

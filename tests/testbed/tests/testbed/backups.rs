@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
 use testbed::{Cluster, Exit, ObjectStore, Velero, VeleroPlan, Volume, difference, until};
 
+use crate::object_stores::ask;
 use crate::objects::{bound, create_claim, create_namespace};
 use crate::shared_cluster::testbed;
 
@@ -117,6 +119,24 @@ async fn a_backup_of_one_cluster_is_restored_in_another_byte_by_byte() {
     let restored = west.volume("again", "data").await.unwrap();
     assert_ne!(restored.path(), volume.path());
     assert_eq!(difference(&before, &restored.tree().unwrap()), [""; 0]);
+
+    let target = json!({"kind": "BackupLog", "name": backup});
+    create(&in_west, "DownloadRequest", "log", json!({"target": target})).await;
+    let requests = in_west.objects("DownloadRequest");
+    let url = until("the URL of the log", LIMIT, || async {
+        Ok(requests.get("log").await?.data["status"]["downloadURL"].as_str().map(str::to_owned))
+    })
+    .await
+    .unwrap();
+    let path = url.strip_prefix(store.url()).expect("the URL leads to the store");
+    assert_eq!(ask(&store, path).await.unwrap().0, StatusCode::OK, "{url}");
+
+    create(&in_east, "DeleteBackupRequest", "away", json!({"backupName": backup})).await;
+    until("the backup to leave the bucket", LIMIT, || async {
+        Ok((!store.objects(BUCKET)?.iter().any(|key| key.contains("backups/"))).then_some(()))
+    })
+    .await
+    .unwrap();
 
     for cluster in [east, west] {
         cluster.stop().await.unwrap();
