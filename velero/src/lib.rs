@@ -9,6 +9,7 @@
 mod backup;
 mod backup_phase;
 mod backup_storage_location;
+mod cron;
 mod data_download;
 mod data_move;
 mod data_upload;
@@ -32,6 +33,7 @@ pub use backup_storage_location::{
     BackupStorageLocation, BackupStorageLocationSpec, BackupStorageLocationStatus, ObjectStorageLocation,
     StorageAccessMode,
 };
+pub use cron::{Cron, CronError, CronField};
 pub use data_download::{DataDownload, DataDownloadSpec, DataDownloadStatus, TargetVolumeSpec};
 pub use data_move::{DataMovePhase, DataMoveProgress, NodeOs};
 pub use data_upload::{CsiSnapshotSpec, DataUpload, DataUploadSpec, DataUploadStatus};
