@@ -1,10 +1,4 @@
-//! Types of `velero.io/v1`, as Velero's server reads and writes them. No I/O.
-//!
-//! The facts are those of Velero 1.18 (its `pkg/apis/velero/v1` and controllers). What is not typed here is carried
-//! along: an object read and written back keeps every field.
-//!
-//! No kind of this group has a status subresource that works: write `spec` by server-side apply and leave `status`
-//! out; a PUT or a patch of `status` would overwrite Velero's own progress, and status writes move `generation`.
+#![doc = include_str!("../README.md")]
 
 mod backup;
 mod backup_phase;
