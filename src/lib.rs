@@ -19,4 +19,5 @@ pub mod observe;
 pub mod pin;
 pub mod publish;
 pub mod restore;
+pub mod schedules;
 pub mod server_clock;

@@ -89,6 +89,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) }}
 {{- end }}
 
+{{/* The Role in Velero's namespace: releases in several namespaces may share one Velero. */}}
+{{- define "agenttier-backup.veleroName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "agenttier-backup.fullname" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
 {{/* The Service of the metrics: Prometheus calls its targets so. */}}
 {{- define "agenttier-backup.metricsName" -}}
 {{- printf "%s-metrics" (include "agenttier-backup.fullname" . | trunc 55 | trimSuffix "-") }}

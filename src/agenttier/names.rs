@@ -20,3 +20,8 @@ pub fn workspace_claim(sandbox: &str) -> String {
 pub fn pod_name(sandbox: &str) -> String {
     format!("{sandbox}-pod")
 }
+
+/// Label on Secrets that AgentTier makes: what for.
+pub const SECRET_PURPOSE: &str = "agenttier.io/secret-purpose";
+/// Values of [`SECRET_PURPOSE`] of Secrets that live as long as a pod. A copy that comes back revives a revoked key.
+pub const TRANSIENT_SECRETS: [&str; 2] = ["runtime-token", "scoped-api-key"];

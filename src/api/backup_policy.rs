@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Period, namespace_selector};
+use super::{Period, VeleroSpec, VeleroStatus, namespace_selector};
 
 /// What a policy asks for.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
@@ -48,6 +48,9 @@ pub struct BackupPolicySpec {
     /// Layer 1: scheduled CSI VolumeSnapshots in the cluster.
     #[serde(default)]
     pub snapshots: SnapshotSpec,
+    /// Layer 2: backups of whole namespaces by Velero, out of the cluster.
+    #[serde(default)]
+    pub velero: VeleroSpec,
     /// What the annotations of a Sandbox may ask for.
     #[serde(default)]
     pub overrides: OverrideBounds,
@@ -66,6 +69,7 @@ impl Default for BackupPolicySpec {
             namespace_selector: LabelSelector::default(),
             suspend: false,
             snapshots: SnapshotSpec::default(),
+            velero: VeleroSpec::default(),
             overrides: OverrideBounds::default(),
             max_snapshots: fifteen_thousand(),
         }
@@ -276,6 +280,9 @@ pub struct BackupPolicyStatus {
     ///
     /// `WorkspaceSwitched`: True while a Sandbox uses another volume than the one that its work is on.
     ///
+    /// `VeleroReady`: True while Velero backs up every namespace that it is to back up; False when it does not and somebody
+    /// has to do something about it; Unknown while there is nothing to say yet. Absent where the policy wants none.
+    ///
     /// `Warnings`: True while there is something else to know of the policy or its volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -292,6 +299,9 @@ pub struct BackupPolicyStatus {
     /// What keeps failing, longest first; at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<FailingOrder>,
+    /// Backups by Velero; absent where the policy wants none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub velero: Option<VeleroStatus>,
 }
 
 /// Something that the controller tries to do for a volume again and again.

@@ -5,6 +5,7 @@ mod crd;
 mod namespace_selector;
 mod period;
 mod sandbox_record;
+mod velero_spec;
 
 pub use backup_policy::{
     BackupPolicy, BackupPolicySpec, BackupPolicyStatus, FailingOrder, OverrideBounds, RetentionSpec,
@@ -13,6 +14,7 @@ pub use backup_policy::{
 pub use crd::{RELEASE, RELEASE_LABEL, crds};
 pub use period::{Period, PeriodError};
 pub use sandbox_record::{RecordedSandbox, RecordedTemplate, SandboxRecord, SandboxRecordSpec};
+pub use velero_spec::{LaggingNamespace, VeleroSpec, VeleroStatus};
 
 /// Label, annotation and field-manager prefix of everything of ours.
 pub const GROUP: &str = "backup.agenttier.io";

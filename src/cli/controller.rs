@@ -11,8 +11,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::Cluster;
 use crate::client::Purpose;
-use crate::controller::{Settings, run};
+use crate::controller::{Settings, VeleroSettings, run};
 use crate::leader::LeaseName;
+use crate::schedules::cluster_name;
 
 /// Runs the controller, as the chart's Deployment does.
 ///
@@ -43,6 +44,13 @@ pub(super) struct Controller {
     /// The Lease by which several replicas choose the one that works; without it this one runs alone
     #[arg(long, env = "LEASE", value_name = "NAMESPACE/NAME")]
     lease: Option<LeaseName>,
+    /// The namespace of Velero's server; without it no backups by Velero are kept
+    #[arg(long, env = "VELERO_NAMESPACE", value_name = "NAMESPACE")]
+    velero_namespace: Option<String>,
+    /// What this cluster is called among those whose Velero shares a store; without it, `k-` and the head of the UID of its
+    /// namespace kube-system
+    #[arg(long, env = "CLUSTER_NAME", value_name = "NAME", value_parser = cluster_name)]
+    cluster_name: Option<String>,
     /// What to log: a level, or levels per module
     #[arg(long, env = "LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -75,6 +83,9 @@ impl Controller {
             floor_per_minute: self.snapshots_per_minute_at_least,
             calls_at_once: self.calls_at_once.into(),
             lease: self.lease,
+            velero: self
+                .velero_namespace
+                .map(|namespace| VeleroSettings { namespace, cluster_name: self.cluster_name }),
             identity: identity(),
         };
         run(cluster.connect(Purpose::Watches).await?, settings, stop).await

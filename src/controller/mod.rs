@@ -11,4 +11,4 @@ mod run;
 mod unproved;
 
 pub use health::Health;
-pub use run::{Settings, run};
+pub use run::{Settings, VeleroSettings, run};

@@ -17,8 +17,9 @@ use super::notice::Notice;
 use crate::act::Executor;
 use crate::client::Connection;
 use crate::leader::Leadership;
-use crate::observe::{Caches, Regime, judge};
+use crate::observe::{Caches, NAMESPACES, POLICIES, Regime, judge};
 use crate::publish::{Announcer, Figures, Metrics, Pace, StatusWriter, Told};
+use crate::schedules::Keeper;
 use crate::server_clock::ServerClock;
 
 /// The time may go on by so much more or less than it should before what was noted by it is of no use.
@@ -33,6 +34,7 @@ pub(super) struct Passes {
     floor_per_minute: u16,
     announcer: Announcer,
     statuses: StatusWriter,
+    schedules: Keeper,
     metrics: Metrics,
     notice: Notice,
     noted: Noted,
@@ -53,6 +55,12 @@ impl Passes {
             limits: settings.limits,
             floor_per_minute: settings.floor_per_minute,
             statuses: StatusWriter::new(client.clone(), leadership.clone()),
+            schedules: Keeper::new(
+                client.clone(),
+                leadership.clone(),
+                settings.calls_at_once,
+                settings.velero.as_ref().and_then(|velero| velero.cluster_name.clone()),
+            ),
             announcer: Announcer::start(client.clone(), leadership),
             metrics: metrics.clone(),
             notice: Notice::default(),
@@ -77,6 +85,7 @@ impl Passes {
                 tracing::warn!(%leap, "the time has leapt");
                 self.noted = Noted::nothing(self.floor_per_minute);
                 self.statuses.forget();
+                self.schedules.forget();
             }
         }
         self.noted.last = Some((at, now));
@@ -151,6 +160,9 @@ impl Passes {
             // What has just failed is to be told at once: a status is written but once a minute.
             verdicts = judge(now, &observed, &regime, self.noted.backoff.held());
         }
+        let certain = is_certain(&stale) && caches.unreadable_policies().is_empty();
+        let velero = caches.velero();
+        let (velero, velero_due) = self.schedules.pass(now, &observed, velero.as_ref(), certain, stop).await;
         if stop.is_cancelled() {
             return None;
         }
@@ -162,6 +174,7 @@ impl Passes {
             pace: Pace { limits, per_minute: admission.per_minute },
             suspended: self.notice.told(),
             mass: &admission.mass,
+            velero: &velero,
         };
         let status_due = self.statuses.write(&observed, &regime, &told).await;
 
@@ -179,6 +192,7 @@ impl Passes {
             .chain(telling)
             .chain(soon)
             .chain(records_due)
+            .chain(velero_due)
             .min()
     }
 
@@ -186,4 +200,9 @@ impl Passes {
     pub(super) async fn finish(self) {
         self.announcer.finish().await;
     }
+}
+
+/// Whether namespaces and policies are seen as they are: what is absent of them is gone.
+fn is_certain(stale: &[(&'static str, String)]) -> bool {
+    !stale.iter().any(|(kind, _)| [NAMESPACES, POLICIES].contains(kind))
 }

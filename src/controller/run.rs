@@ -38,8 +38,19 @@ pub struct Settings {
     pub calls_at_once: usize,
     /// The Lease that says which of several replicas works; without one this process runs alone.
     pub lease: Option<LeaseName>,
+    /// Velero, where there is one to work with.
+    pub velero: Option<VeleroSettings>,
     /// What this process is called in the Lease; no other process may be called that.
     pub identity: String,
+}
+
+/// Which Velero to work with.
+#[derive(Debug, Clone)]
+pub struct VeleroSettings {
+    /// The namespace of its server, and of its Schedules.
+    pub namespace: String,
+    /// What this cluster is called among those that share a store; without it, by what no other has.
+    pub cluster_name: Option<String>,
 }
 
 /// Runs the controller until `stop` is cancelled; then it begins nothing new, ends what is under way and
@@ -54,7 +65,8 @@ pub async fn run(connection: Connection, settings: Settings, stop: CancellationT
     let probes = health.clone().serve(settings.health_address);
     let metrics = Metrics::new(connection.clock.clone());
     let exposition = exposition::serve(metrics.clone(), settings.metrics_address);
-    let (caches, mut watches) = Caches::start(client);
+    let velero = settings.velero.as_ref().map(|velero| velero.namespace.as_str());
+    let (caches, mut watches) = Caches::start(client, velero);
     let elector = settings
         .lease
         .as_ref()

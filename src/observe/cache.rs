@@ -2,12 +2,12 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Instant;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::reflector::{self, Store, store::WriterDropped};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::following::Following;
 use super::library::Holding;
 use super::observed::watch_config;
-use super::refusal::{Refusal, is_refusal};
+use super::refusal::{Refusal, refusal};
 use super::trim::Trim;
 use super::trouble::{Trouble, cause};
 use super::unreadable::{note, readable};
@@ -27,8 +27,8 @@ use super::unreadable::{note, readable};
 pub(super) struct Cache<K: Resource<DynamicType = ()> + 'static> {
     pub(super) store: Store<K>,
     pub(super) following: Following,
-    /// It has been refused for a while: there is no such kind, or no right to read it.
-    refused: Arc<AtomicBool>,
+    /// The status code that it has been refused with for a while; 0 where it has not.
+    refused: Arc<AtomicU16>,
 }
 
 pub(super) type Filled<'a> = BoxFuture<'a, Result<(), WriterDropped>>;
@@ -49,12 +49,26 @@ where
         matches!(self.store.wait_until_ready().now_or_never(), Some(Ok(()))).then(|| self.store.state())
     }
 
+    /// Whether it has been said for a while that there is no such kind.
+    pub(super) fn has_no_kind(&self) -> bool {
+        !self.is_trusted() && self.refused.load(Ordering::Relaxed) == 404
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.following.doubt(Instant::now()).is_none()
+    }
+
+    /// What it is not kept up to date for, in the words of whoever stands in its way.
+    pub(super) fn doubt(&self) -> Option<String> {
+        self.following.doubt(Instant::now())
+    }
+
     /// What there is to say where nobody waits for the cache to be filled.
     pub(super) fn holding(&self) -> Holding<K> {
-        let trusted = self.following.doubt(Instant::now()).is_none();
+        let trusted = self.is_trusted();
         match self.store.wait_until_ready().now_or_never() {
             Some(Ok(())) if trusted => Holding::Seen(self.store.state()),
-            _ if !trusted && self.refused.load(Ordering::Relaxed) => Holding::Refused,
+            _ if !trusted && self.refused.load(Ordering::Relaxed) != 0 => Holding::Refused,
             _ => Holding::Unseen,
         }
     }
@@ -76,16 +90,54 @@ pub(super) fn watch_some<K>(
 where
     K: Resource<DynamicType = ()> + Trim + Default + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let (store, mut writer) = reflector::store();
     let following = Following::new(changed.clone());
-    let events = watcher(Api::<DeserializeGuard<K>>::all(following.client(client)), config);
-    let refused = Arc::new(AtomicBool::new(false));
+    let api = Api::all(following.client(client));
+    follow(following, api, changed, watches, config)
+}
+
+/// Of one namespace.
+pub(super) fn watch_in<K>(
+    namespace: &str,
+    client: &Client,
+    changed: &Arc<Notify>,
+    watches: &mut JoinSet<()>,
+    config: watcher::Config,
+) -> Cache<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Trim
+        + Default
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let following = Following::new(changed.clone());
+    let api = Api::namespaced(following.client(client), namespace);
+    follow(following, api, changed, watches, config)
+}
+
+fn follow<K>(
+    following: Following,
+    api: Api<DeserializeGuard<K>>,
+    changed: &Arc<Notify>,
+    watches: &mut JoinSet<()>,
+    config: watcher::Config,
+) -> Cache<K>
+where
+    K: Resource<DynamicType = ()> + Trim + Default + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let (store, mut writer) = reflector::store();
+    let events = watcher(api, config);
+    let refused = Arc::new(AtomicU16::new(0));
     let cache = Cache { store, following: following.clone(), refused: refused.clone() };
     let changed = changed.clone();
     watches.spawn(async move {
         let mut events = std::pin::pin!(events);
         let mut trouble = Trouble::default();
-        let mut refusal = Refusal::default();
+        let mut refusals = Refusal::default();
         while let Some(event) = events.next().await {
             let event = match event {
                 Ok(event) => event,
@@ -93,11 +145,14 @@ where
                     // It may have come right since the last time without a word.
                     if following.doubt(Instant::now()).is_none() {
                         trouble.is_over();
-                        refusal = Refusal::default();
-                        refused.store(false, Ordering::Relaxed);
+                        refusals = Refusal::default();
+                        refused.store(0, Ordering::Relaxed);
                     }
-                    let refused_for_long = refusal.lasts(is_refusal(&error), Instant::now());
-                    if refused_for_long && !refused.swap(true, Ordering::Relaxed) {
+                    let code = refusal(&error);
+                    let for_long = refusals.lasts(code.is_some(), Instant::now());
+                    if let Some(code) = code.filter(|_| for_long)
+                        && refused.swap(code, Ordering::Relaxed) != code
+                    {
                         changed.notify_one();
                     }
                     let error = cause(&error);
@@ -109,8 +164,8 @@ where
             // The start of a list proves nothing yet: it is said before the API server is asked.
             if !matches!(event, watcher::Event::Init) {
                 trouble.is_over();
-                refusal = Refusal::default();
-                refused.store(false, Ordering::Relaxed);
+                refusals = Refusal::default();
+                refused.store(0, Ordering::Relaxed);
             }
             note(&following, &event);
             let quiet = matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));

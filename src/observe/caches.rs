@@ -16,10 +16,12 @@ use tokio::task::JoinSet;
 use super::agenttier_loop::CONTROLLERS;
 use super::cache::{Cache, Named, watch, watch_some};
 use super::library::Library;
-use super::observed::{ATTACHMENTS, Observed, SANDBOXES, watch_config};
+use super::observed::{ATTACHMENTS, NAMESPACES, Observed, POLICIES, SANDBOXES, watch_config};
+use super::velero_caches::{VeleroCaches, VeleroSight};
 use crate::agenttier::{ClusterSandboxTemplate, Sandbox, SandboxTemplate};
 use crate::api::{BackupPolicy, SandboxRecord};
 use crate::csi::{VolumeSnapshot, VolumeSnapshotClass};
+use crate::schedules::VOLUME_POLICY;
 
 /// The caches.
 pub struct Caches {
@@ -35,6 +37,8 @@ pub struct Caches {
     records: Cache<PartialObjectMeta<SandboxRecord>>,
     templates: Cache<SandboxTemplate>,
     cluster_templates: Cache<ClusterSandboxTemplate>,
+    /// None where there is no Velero to work with.
+    velero: Option<VeleroCaches>,
     changed: Arc<Notify>,
 }
 
@@ -50,11 +54,13 @@ impl Watches {
 }
 
 impl Caches {
-    /// Starts the watches.
+    /// Starts the watches; with Velero's namespace, those of what is in there too.
     #[must_use]
-    pub fn start(client: &Client) -> (Self, Watches) {
+    pub fn start(client: &Client, velero: Option<&str>) -> (Self, Watches) {
         let changed = Arc::new(Notify::new());
         let mut watches = JoinSet::new();
+        let velero = velero
+            .map(|namespace| VeleroCaches::start(namespace, VOLUME_POLICY, client, &changed, &mut watches));
         let caches = Self {
             claims: watch(client, &changed, &mut watches),
             persistent_volumes: watch(client, &changed, &mut watches),
@@ -68,6 +74,7 @@ impl Caches {
             records: watch(client, &changed, &mut watches),
             templates: watch(client, &changed, &mut watches),
             cluster_templates: watch(client, &changed, &mut watches),
+            velero,
             changed,
         };
         (caches, Watches(watches))
@@ -145,8 +152,8 @@ impl Caches {
             self.persistent_volumes.named("persistentvolumes"),
             self.sandboxes.named(SANDBOXES),
             self.snapshots.named("volumesnapshots.snapshot.storage.k8s.io"),
-            self.policies.named("backuppolicies.backup.agenttier.io"),
-            self.namespaces.named("namespaces"),
+            self.policies.named(POLICIES),
+            self.namespaces.named(NAMESPACES),
         ]
     }
 
@@ -162,6 +169,12 @@ impl Caches {
     /// Waits until any object has changed since the last call returned.
     pub async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// What is seen of Velero; `None` where there is none to work with.
+    #[must_use]
+    pub fn velero(&self) -> Option<VeleroSight> {
+        self.velero.as_ref().map(VeleroCaches::sight)
     }
 
     /// What the caches hold now.

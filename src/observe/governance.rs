@@ -101,27 +101,32 @@ pub fn governance<'a>(
     policies: impl IntoIterator<Item = &'a BackupPolicy>,
     namespaces: impl IntoIterator<Item = &'a Namespace>,
 ) -> BTreeMap<String, Governance> {
-    let mut ranked: Vec<(&BackupPolicy, Selector, Governance)> = policies
-        .into_iter()
-        .filter_map(|policy| {
-            let governance = in_force(policy).unwrap_or_else(|_| Governance::Held {
-                policy: policy.name_any(),
-                reason: Reason::PolicyInvalid,
-            });
-            Some((policy, selector(policy).ok()?, governance))
-        })
-        .collect();
-    ranked.sort_by_key(|(policy, ..)| (-policy.spec.priority, policy.name_any()));
+    let mut ruled: BTreeMap<String, Governance> = BTreeMap::new();
+    let followed = followed(policies, namespaces).into_iter().map(|(namespace, policy)| {
+        let Some(policy) = policy else { return (namespace, Governance::Nobody) };
+        let name = policy.name_any();
+        let governance = ruled.entry(name.clone()).or_insert_with(|| {
+            in_force(policy).unwrap_or(Governance::Held { policy: name, reason: Reason::PolicyInvalid })
+        });
+        (namespace, governance.clone())
+    });
+    followed.collect()
+}
 
-    let mut governed = BTreeMap::new();
-    for namespace in namespaces {
-        let governance = ranked
-            .iter()
-            .find(|(_, selector, _)| selector.matches(namespace.labels()))
-            .map_or(Governance::Nobody, |(.., governance)| governance.clone());
-        governed.insert(namespace.name_any(), governance);
-    }
-    governed
+/// The policy that every namespace follows; `None` where none selects it.
+#[must_use]
+pub fn followed<'a, 'n>(
+    policies: impl IntoIterator<Item = &'a BackupPolicy>,
+    namespaces: impl IntoIterator<Item = &'n Namespace>,
+) -> BTreeMap<String, Option<&'a BackupPolicy>> {
+    let readable = policies.into_iter().filter_map(|policy| Some((policy, selector(policy).ok()?)));
+    let mut ranked: Vec<(&BackupPolicy, Selector)> = readable.collect();
+    ranked.sort_by_key(|(policy, _)| (-policy.spec.priority, policy.name_any()));
+    let followed = namespaces.into_iter().map(|namespace| {
+        let selects = |(_, selector): &&(&BackupPolicy, Selector)| selector.matches(namespace.labels());
+        (namespace.name_any(), ranked.iter().find(selects).map(|(policy, _)| *policy))
+    });
+    followed.collect()
 }
 
 /// How far a policy reaches.

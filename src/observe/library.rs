@@ -29,7 +29,11 @@ impl<K> Holding<K> {
         matches!(self, Self::Unseen)
     }
 
-    fn seen(&self) -> Option<&[Arc<K>]> {
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused)
+    }
+
+    pub(crate) fn seen(&self) -> Option<&[Arc<K>]> {
         match self {
             Self::Seen(objects) => Some(objects),
             Self::Unseen | Self::Refused => None,

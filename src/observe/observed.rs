@@ -40,6 +40,10 @@ pub struct Observed {
 
 /// The kind of VolumeAttachments.
 pub(super) const ATTACHMENTS: &str = "volumeattachments.storage.k8s.io";
+/// The kind of namespaces.
+pub const NAMESPACES: &str = "namespaces";
+/// The kind of policies.
+pub const POLICIES: &str = "backuppolicies.backup.agenttier.io";
 /// The kind of Sandboxes.
 pub(super) const SANDBOXES: &str = "sandboxes.agenttier.io";
 

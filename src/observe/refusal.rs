@@ -23,13 +23,16 @@ impl Refusal {
     }
 }
 
-/// Whether the API server says that there is no such kind, or no right to read it.
-pub(super) fn is_refusal(error: &watcher::Error) -> bool {
+/// The status code by which the API server says that there is no such kind (404), or no right to read it (403).
+pub(super) fn refusal(error: &watcher::Error) -> Option<u16> {
     use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
     let (InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error)) = error else {
-        return false;
+        return None;
     };
-    matches!(error, kube::Error::Api(status) if matches!(status.code, 403 | 404))
+    match error {
+        kube::Error::Api(status) if matches!(status.code, 403 | 404) => Some(status.code),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

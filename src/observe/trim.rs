@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
-    Container, Namespace, PersistentVolume, PersistentVolumeClaim, PodSpec, PodTemplateSpec,
+    ConfigMap, Container, Namespace, PersistentVolume, PersistentVolumeClaim, PodSpec, PodTemplateSpec,
 };
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
+use velero::{Backup, BackupSpec, BackupStorageLocation, Schedule};
 
 use super::library::{recorded_digest, template_digest};
 use crate::agenttier::{Realm, Sandbox, SandboxSpec, SandboxStatus, Template, TemplateSpec};
-use crate::api::{BackupPolicy, SandboxRecord};
+use crate::api::{BackupPolicy, FIELD_MANAGER, SandboxRecord};
 use crate::csi::{IS_DEFAULT_CLASS, VolumeSnapshot, VolumeSnapshotClass};
 
 /// An object that can be cut down to what planning reads.
@@ -129,7 +130,7 @@ impl Trim for VolumeAttachment {
     }
 }
 
-/// Of a container, its command line and plain environment are read.
+/// Of a container, its image, command line and plain environment are read.
 impl Trim for Deployment {
     fn trim(&mut self) {
         bare(&mut self.metadata);
@@ -137,6 +138,7 @@ impl Trim for Deployment {
         let containers = self.spec.take().and_then(|spec| spec.template.spec).map(|spec| spec.containers);
         let containers = containers.into_iter().flatten().map(|container| Container {
             name: container.name,
+            image: container.image,
             command: container.command,
             args: container.args,
             env: container.env,
@@ -145,5 +147,45 @@ impl Trim for Deployment {
         let pod = PodSpec { containers: containers.collect(), ..PodSpec::default() };
         let template = PodTemplateSpec { spec: Some(pod), ..PodTemplateSpec::default() };
         self.spec = Some(DeploymentSpec { template, ..DeploymentSpec::default() });
+    }
+}
+
+/// Who has written it stays, if that is us: an object of ours is told apart by it also where its labels are edited.
+fn bare_but_for_its_writer(meta: &mut ObjectMeta) {
+    let fields = meta.managed_fields.take().into_iter().flatten();
+    let ours = fields.filter(|fields| fields.manager.as_deref() == Some(FIELD_MANAGER));
+    let ours = ours.map(|mut fields| {
+        fields.fields_v1 = None;
+        fields
+    });
+    let ours: Vec<_> = ours.collect();
+    bare_but_for_ours(meta);
+    meta.managed_fields = (!ours.is_empty()).then_some(ours);
+}
+
+impl Trim for Schedule {
+    fn trim(&mut self) {
+        bare_but_for_its_writer(&mut self.metadata);
+    }
+}
+
+impl Trim for ConfigMap {
+    fn trim(&mut self) {
+        bare_but_for_its_writer(&mut self.metadata);
+    }
+}
+
+/// What is in it is read from its Schedule.
+impl Trim for Backup {
+    fn trim(&mut self) {
+        bare_but_for_ours(&mut self.metadata);
+        let storage_location = self.spec.storage_location.take();
+        self.spec = BackupSpec { storage_location, ..BackupSpec::default() };
+    }
+}
+
+impl Trim for BackupStorageLocation {
+    fn trim(&mut self) {
+        bare(&mut self.metadata);
     }
 }

@@ -104,6 +104,12 @@ pub enum Reason {
     CacheStale,
     /// Deletions are suspended: a policy exists and cannot be read.
     PolicyUnreadable,
+    /// Fields of a policy's extraTemplate conflict with what is decided elsewhere, and have no part.
+    ExtraTemplateConflict,
+    /// Another cluster of the same name puts its backups where this one's are.
+    ClusterNameShared,
+    /// Velero's backups take longer, all together, than there is time between two of each.
+    BackupQueueFull,
     /// An order failed in a way that has no name here.
     OrderFailed,
 }

@@ -12,9 +12,11 @@ use kube::{Resource, ResourceExt};
 
 use super::set_condition;
 use super::tally::Tally;
+use super::velero_told::{VELERO_READY, velero_told};
 use super::warnings::{deletions_await_confirmation, deletions_suspended, warnings};
 use crate::api::{BackupPolicy, BackupPolicyStatus, FailingOrder, VolumeCounts};
 use crate::observe::{Reach, in_force};
+use crate::schedules::Findings as VeleroFindings;
 
 /// So many failing orders are reported, those that have failed for longest.
 const FAILING: usize = 50;
@@ -41,6 +43,8 @@ pub struct Told<'a> {
     pub suspended: &'a [Suspension],
     /// Deletions that wait for somebody's word, by policy.
     pub mass: &'a BTreeMap<String, MassDeletion>,
+    /// What there is to say of Layer 2.
+    pub velero: &'a VeleroFindings,
 }
 
 /// Computes the status of a policy. `of_policy` is what is to be said of the policy as such; `reach` is asked only
@@ -52,7 +56,7 @@ pub fn policy_status(
     of_policy: &[Notice],
     reach: impl FnOnce() -> Reach,
 ) -> BackupPolicyStatus {
-    let Told { now, verdicts, pace, suspended, mass } = *told;
+    let Told { now, verdicts, pace, suspended, mass, velero } = *told;
     let findings = Findings::of(policy, verdicts, &pace);
     let (status, reason, message) = match in_force(policy) {
         Err(invalid) => ("False", "InvalidSpec", invalid.to_string()),
@@ -81,6 +85,11 @@ pub fn policy_status(
     let mut told: Vec<Condition> = deletions_suspended(policy, &conditions, suspended).into_iter().collect();
     told.extend(deletions_await_confirmation(policy, &conditions, mass));
     told.extend(warnings(policy, &conditions, verdicts, of_policy));
+    let velero = velero_told(policy, velero);
+    match &velero {
+        Some((condition, _)) => told.push(condition.clone()),
+        None => conditions.retain(|condition| condition.type_ != VELERO_READY),
+    }
     for condition in told {
         set_condition(now, &mut conditions, condition);
     }
@@ -90,6 +99,7 @@ pub fn policy_status(
         volumes: Some(findings.counts),
         recovery_points: Some(u32::try_from(findings.points).unwrap_or(u32::MAX)),
         failing: findings.failing,
+        velero: velero.map(|(_, status)| status),
     }
 }
 

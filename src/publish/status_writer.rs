@@ -8,6 +8,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 
+use super::velero_told::velero_notices;
 use super::{Told, notices_of, policy_status};
 use crate::api::{BackupPolicy, BackupPolicyStatus, FIELD_MANAGER};
 use crate::leader::Leadership;
@@ -74,7 +75,8 @@ impl StatusWriter {
                 wake = Some(wake.map_or(until, |wake| wake.min(until)));
                 continue;
             }
-            let of_policy = notices_of(&name, &ties, regime.limit);
+            let mut of_policy = notices_of(&name, &ties, regime.limit);
+            of_policy.extend(velero_notices(policy, told.velero));
             let status = policy_status(policy, told, &of_policy, || regime.reach(policy, observed));
             if policy.status.as_ref() != Some(&status) {
                 self.written.insert(name.clone(), Written { at: now, generation });

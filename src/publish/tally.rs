@@ -1,18 +1,18 @@
-//! Volumes counted by what is the matter with them, in a sentence.
+//! Volumes, or namespaces, counted by what is the matter with them, in a sentence.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use agenttier_backup_plan::{Reason, VolumeId};
 
-/// So many volumes are named for each reason.
+/// So many are named for each reason.
 const NAMES: usize = 3;
 /// What the API server says is cut after so many characters.
 const LONGEST: usize = 200;
 
-/// Volumes by reason.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Tally(BTreeMap<Reason, Entry>);
+/// Volumes or namespaces by reason.
+#[derive(Debug, Clone)]
+pub(super) struct Tally<R = Reason>(BTreeMap<R, Entry>);
 
 #[derive(Debug, Clone, Default)]
 struct Entry {
@@ -21,26 +21,39 @@ struct Entry {
     words: Option<String>,
 }
 
-impl Tally {
-    /// Counts a volume. `words`, at length, are told once a reason: the first that there are.
-    pub(super) fn add(&mut self, reason: Reason, volume: &VolumeId, words: Option<&str>) {
+impl<R> Default for Tally<R> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<R: Ord + Copy> Tally<R> {
+    /// Counts one by its name. `words`, at length, are told once a reason: the first that there are.
+    pub(super) fn count(&mut self, reason: R, name: impl FnOnce() -> String, words: Option<&str>) {
         let entry = self.0.entry(reason).or_default();
         entry.count += 1;
         if entry.names.len() < NAMES {
-            entry.names.push(format!("{}/{}", volume.namespace, volume.claim));
+            entry.names.push(name());
         }
         if entry.words.is_none() {
             entry.words = words.map(|words| words.chars().take(LONGEST).collect());
         }
     }
 
-    /// The first reason, by its place in [`Reason`].
-    pub(super) fn first(&self) -> Option<Reason> {
+    /// The first reason, by its place among them.
+    pub(super) fn first(&self) -> Option<R> {
         self.0.keys().next().copied()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Tally {
+    /// Counts a volume.
+    pub(super) fn add(&mut self, reason: Reason, volume: &VolumeId, words: Option<&str>) {
+        self.count(reason, || format!("{}/{}", volume.namespace, volume.claim), words);
     }
 
     /// Whether somebody has to do something about one of them.
@@ -49,7 +62,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl<R: fmt::Display> fmt::Display for Tally<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, (reason, entry)) in self.0.iter().enumerate() {
             let more = match entry.count - entry.names.len() {

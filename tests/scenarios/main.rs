@@ -20,5 +20,6 @@ mod records;
 mod restarts;
 mod restores;
 mod rounds;
+mod schedules;
 mod suspensions;
 mod switches;

@@ -25,6 +25,7 @@ use crate::{BackupHooks, BackupPhase, GoDuration, HookStatus};
     kind = "Backup",
     namespaced,
     status = "BackupStatus",
+    derive = "Default",
     derive = "PartialEq",
     schema = "disabled"
 )]

@@ -22,6 +22,7 @@ use crate::{GoDuration, LocationPhase};
     namespaced,
     shortname = "bsl",
     status = "BackupStorageLocationStatus",
+    derive = "Default",
     derive = "PartialEq",
     schema = "disabled"
 )]

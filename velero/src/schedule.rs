@@ -19,6 +19,7 @@ use crate::BackupSpec;
     kind = "Schedule",
     namespaced,
     status = "ScheduleStatus",
+    derive = "Default",
     derive = "PartialEq",
     schema = "disabled"
 )]

@@ -14,7 +14,8 @@ fn status_of(
 ) -> BackupPolicyStatus {
     let limits = Limits { snapshots_in_flight: 10, deletions_in_flight: 20, snapshots: None };
     let pace = Pace { limits, per_minute: 1.25 };
-    let told = Told { now: NOW, verdicts, pace, suspended, mass: &BTreeMap::new() };
+    let (mass, velero) = (BTreeMap::new(), VeleroFindings::default());
+    let told = Told { now: NOW, verdicts, pace, suspended, mass: &mass, velero: &velero };
     policy_status(policy, &told, &[], reach)
 }
 

@@ -1,0 +1,167 @@
+//! What a policy's status says of Layer 2.
+
+use agenttier_backup_plan::{Notice, Reason};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{Resource, ResourceExt};
+
+use super::tally::Tally;
+use crate::api::{BackupPolicy, LaggingNamespace, VeleroStatus};
+use crate::schedules::{Finding, Findings, Obstacle, State, velero_rules};
+
+/// The condition that Velero backs up what it is to back up.
+pub(super) const VELERO_READY: &str = "VeleroReady";
+
+/// So many namespaces are reported by name.
+const LAGGING: usize = 50;
+/// From this share of the time on, the queue of Velero's backups is worth a word.
+const FULL: f64 = 0.8;
+
+/// The condition and the figures; `None` where the policy wants no backups by Velero.
+pub(super) fn velero_told(policy: &BackupPolicy, findings: &Findings) -> Option<(Condition, VeleroStatus)> {
+    if !policy.spec.velero.enabled {
+        return None;
+    }
+    let name = policy.name_any();
+    let mut counted = Counted::default();
+    for finding in findings.namespaces.iter().filter(|finding| finding.policy == name) {
+        counted.add(finding);
+    }
+    let (status, reason, message) = verdict(policy, &name, findings, &counted);
+    let condition = Condition {
+        type_: VELERO_READY.to_owned(),
+        status: status.to_owned(),
+        reason,
+        message,
+        observed_generation: policy.meta().generation,
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
+    };
+    Some((condition, counted.status()))
+}
+
+fn verdict(
+    policy: &BackupPolicy,
+    name: &str,
+    findings: &Findings,
+    counted: &Counted,
+) -> (&'static str, String, String) {
+    if let Err(invalid) = velero_rules(policy) {
+        return ("False", "InvalidSpec".into(), invalid.to_string());
+    }
+    if let Some(obstacle) = &findings.obstacle {
+        let status = if matches!(obstacle, Obstacle::VeleroUnseen(_)) { "Unknown" } else { "False" };
+        return (status, obstacle.reason().into(), obstacle.message());
+    }
+    if let Some(error) = findings.unrenderable.get(name) {
+        let message =
+            format!("spec.velero.hooks or spec.velero.extraTemplate holds what no Backup can: {error}");
+        return ("False", "TemplateInvalid".into(), message);
+    }
+    if let Some(message) = &findings.volume_policy {
+        return ("False", "VolumePolicyRefused".into(), message.clone());
+    }
+    if let Some(trouble) = findings.locations.get(name) {
+        return ("False", trouble.reason().into(), trouble.message());
+    }
+    let of = format!("{} of {} namespaces backed up", counted.backed_up, counted.total);
+    if let Some(reason) = counted.failing.first() {
+        return ("False", reason.to_owned(), format!("{of}: {}", counted.failing));
+    }
+    match () {
+        () if counted.awaited > 0 => (
+            "Unknown",
+            "AwaitingFirstBackups".into(),
+            format!("{of}; {} await their first one", counted.awaited),
+        ),
+        () if counted.total == 0 => {
+            ("Unknown", "NoNamespaces".into(), "no namespace that follows it holds a sandbox".into())
+        }
+        () if !counted.paused.is_empty() => {
+            ("True", "BackedUp".into(), format!("{of}; paused: {}", counted.paused))
+        }
+        () => ("True", "BackedUp".into(), of),
+    }
+}
+
+#[derive(Default)]
+struct Counted<'a> {
+    total: u32,
+    scheduled: u32,
+    backed_up: u32,
+    awaited: u32,
+    failing: Tally<&'a str>,
+    paused: Tally<&'a str>,
+    lagging: Vec<LaggingNamespace>,
+}
+
+impl<'a> Counted<'a> {
+    fn add(&mut self, finding: &'a Finding) {
+        let namespace = || finding.namespace.clone();
+        if let (Some((reason, message)), State::Failing) = (&finding.trouble, finding.state) {
+            self.failing.count(reason, namespace, Some(message));
+            self.lagging.push(LaggingNamespace {
+                namespace: finding.namespace.clone(),
+                schedule: finding.schedule.clone(),
+                reason: reason.clone(),
+                message: message.clone(),
+                last_success: finding.last_success.map(Time),
+            });
+        }
+        match (finding.state, &finding.trouble) {
+            (State::Paused, Some((reason, _))) => {
+                // It is not one that should be backed up.
+                self.paused.count(reason, namespace, None);
+                return;
+            }
+            (State::BackedUp, _) => self.backed_up += 1,
+            (State::Awaited, _) => self.awaited += 1,
+            (State::Failing | State::Paused, _) => {}
+        }
+        self.total += 1;
+        self.scheduled += u32::from(finding.scheduled);
+    }
+
+    fn status(mut self) -> VeleroStatus {
+        self.lagging
+            .sort_by_key(|lagging| (lagging.last_success.as_ref().map(|at| at.0), lagging.namespace.clone()));
+        self.lagging.truncate(LAGGING);
+        VeleroStatus {
+            namespaces: self.total,
+            scheduled: self.scheduled,
+            backed_up: self.backed_up,
+            lagging: self.lagging,
+        }
+    }
+}
+
+/// What somebody should know of Layer 2 although it may work.
+pub(super) fn velero_notices(policy: &BackupPolicy, findings: &Findings) -> Vec<Notice> {
+    if !policy.spec.velero.enabled {
+        return Vec::new();
+    }
+    let conflicts = findings.conflicts.get(&policy.name_any()).map(|fields| Notice {
+        reason: Reason::ExtraTemplateConflict,
+        message: format!(
+            "these fields of spec.velero.extraTemplate have no part, for they are decided elsewhere: {}",
+            fields.join(", ")
+        ),
+    });
+    let shared = findings.shared_name.as_ref().map(|backup| Notice {
+        reason: Reason::ClusterNameShared,
+        message: format!(
+            "another cluster of this name is at work in the same store (its backup {backup}): give one of them another name, by \
+             optional.backup.velero.clusterName in the chart's values"
+        ),
+    });
+    let load = findings.load().filter(|load| *load > FULL).map(|load| Notice {
+        reason: Reason::BackupQueueFull,
+        message: format!(
+            "the backups of {} namespaces, {} at a time, take {:.0} % of the time that there is: make them less often, or \
+             let Velero make more at a time (--concurrent-backups)",
+            findings.namespaces.len(),
+            findings.at_once,
+            load * 100.0
+        ),
+    });
+    conflicts.into_iter().chain(shared).chain(load).collect()
+}

@@ -1,0 +1,255 @@
+//! Keeping the Schedules: what a pass leaves for the next one, and the calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::{Client, ResourceExt};
+use tokio_util::sync::CancellationToken;
+use velero::{Backup, Cron};
+
+use super::cluster::ClusterIdentity;
+use super::findings::{Finding, Findings};
+use super::orders::{Order, Orders, SERVERS, orders};
+use super::read_back::{Course, course};
+use super::rules::VeleroRegime;
+use super::site::{Obstacle, backups_at_once, location_trouble, usable};
+use super::template::{CLUSTER, CLUSTER_UID, NAMESPACE, VOLUME_POLICY};
+use super::write::Writer;
+use crate::act::{Failure, Row};
+use crate::deadline::CALL_DEADLINE;
+use crate::leader::Leadership;
+use crate::observe::{Observed, VeleroSight};
+
+/// Keeps Velero's Schedules as the policies say.
+pub struct Keeper {
+    client: Client,
+    leadership: Leadership,
+    at_once: usize,
+    cluster_name: Option<String>,
+    /// What failed, by name of the object.
+    failing: BTreeMap<String, Failing>,
+}
+
+/// An order that failed when it was last tried.
+struct Failing {
+    row: Row,
+    until: Timestamp,
+    reason: &'static str,
+    message: String,
+}
+
+impl Keeper {
+    /// Calls under way at once are at most `at_once`; none of them writes without leadership. `cluster_name` is what the
+    /// operator calls this cluster.
+    #[must_use]
+    pub fn new(client: Client, leadership: Leadership, at_once: usize, cluster_name: Option<String>) -> Self {
+        Self { client, leadership, at_once, cluster_name, failing: BTreeMap::new() }
+    }
+
+    /// Forgets what failed: the time has leapt.
+    pub fn forget(&mut self) {
+        self.failing.clear();
+    }
+
+    /// Brings the Schedules to what the policies say, and says how the backups stand and when to look again. `certain` says
+    /// that policies and namespaces are seen as they are.
+    pub async fn pass(
+        &mut self,
+        now: Timestamp,
+        observed: &Observed,
+        sight: Option<&VeleroSight>,
+        certain: bool,
+        stop: &CancellationToken,
+    ) -> (Findings, Option<Timestamp>) {
+        let policies = observed.policies.iter().map(AsRef::as_ref);
+        let regime = VeleroRegime::of(policies, observed.namespaces.iter().map(AsRef::as_ref));
+        let obstacle = match (usable(sight), sight) {
+            (Err(obstacle), _) => Some(obstacle),
+            (Ok(()), sight) => {
+                let cluster = self.cluster(observed);
+                match (sight, cluster) {
+                    (Some(sight), Some(cluster)) => {
+                        return self.keep(now, observed, &regime, sight, &cluster, certain, stop).await;
+                    }
+                    _ => Some(Obstacle::VeleroUnseen("the namespace kube-system".to_owned())),
+                }
+            }
+        };
+        (Findings { obstacle, ..Findings::default() }, None)
+    }
+
+    fn cluster(&self, observed: &Observed) -> Option<ClusterIdentity> {
+        ClusterIdentity::find(self.cluster_name.as_deref(), observed.namespaces.iter().map(AsRef::as_ref))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one pass, all that it goes by")]
+    async fn keep(
+        &mut self,
+        now: Timestamp,
+        observed: &Observed,
+        regime: &VeleroRegime,
+        sight: &VeleroSight,
+        cluster: &ClusterIdentity,
+        certain: bool,
+        stop: &CancellationToken,
+    ) -> (Findings, Option<Timestamp>) {
+        let worked_out = orders(cluster, observed, regime, sight, certain);
+        let wanted: BTreeSet<String> = worked_out.orders.iter().map(Order::name).collect();
+        self.failing.retain(|name, _| wanted.contains(name));
+        let due: Vec<Order> = worked_out
+            .orders
+            .iter()
+            .filter(|order| self.failing.get(&order.name()).is_none_or(|failing| failing.until <= now))
+            .cloned()
+            .collect();
+        self.carry_out(now, &sight.namespace, due, stop).await;
+
+        let courses = courses(now, cluster, sight);
+        let wakes = courses.values().filter_map(|course| course.wake);
+        let wake = wakes.chain(self.failing.values().map(|failing| failing.until)).min();
+        (self.findings(cluster, regime, sight, worked_out, &courses), wake)
+    }
+
+    /// The ConfigMap comes first, on its own: the others need it.
+    async fn carry_out(
+        &mut self,
+        now: Timestamp,
+        namespace: &str,
+        due: Vec<Order>,
+        stop: &CancellationToken,
+    ) {
+        let writer = Writer::new(self.client.clone(), self.leadership.clone(), namespace);
+        let (maps, others): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|order| matches!(order, Order::KeepMap { .. }));
+        for batch in [maps, others] {
+            let outcomes: Vec<_> = futures::stream::iter(batch)
+                .take_while(|_| std::future::ready(!stop.is_cancelled()))
+                .map(async |order| {
+                    let done = tokio::time::timeout(CALL_DEADLINE, write(&writer, &order)).await;
+                    (order, done.unwrap_or(Err(Failure::NoAnswer)))
+                })
+                .buffer_unordered(self.at_once)
+                .collect()
+                .await;
+            for (order, done) in outcomes {
+                self.note(now, &order, done);
+            }
+        }
+    }
+
+    fn note(&mut self, now: Timestamp, order: &Order, done: Result<(), Failure>) {
+        let name = order.name();
+        let Err(failure) = done else {
+            self.failing.remove(&name);
+            tracing::info!(schedule = name, what = what(order), "Velero");
+            return;
+        };
+        let failing = self.failing.entry(name.clone()).or_insert_with(|| Failing {
+            row: Row::default(),
+            until: now,
+            reason: "",
+            message: String::new(),
+        });
+        let pause = failing.row.failed(&failure);
+        failing.until = now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        failing.reason = failure.reason();
+        failing.message = failure.to_string();
+        if failure.is_stale_plan() {
+            tracing::debug!(schedule = name, what = what(order), %failure, "Velero");
+        } else {
+            tracing::warn!(schedule = name, what = what(order), %failure, "Velero");
+        }
+    }
+
+    fn findings(
+        &self,
+        cluster: &ClusterIdentity,
+        regime: &VeleroRegime,
+        sight: &VeleroSight,
+        worked_out: Orders,
+        courses: &BTreeMap<String, Course>,
+    ) -> Findings {
+        let locations = regime.policies.iter().filter_map(|(policy, rules)| {
+            let wanted = rules.as_ref().ok()?.location.as_deref();
+            Some((policy.clone(), location_trouble(sight, wanted)?))
+        });
+        let failure = |name: &str| {
+            let failing = self.failing.get(name)?;
+            Some((failing.reason, failing.message.as_str()))
+        };
+        let namespaces = worked_out
+            .plans
+            .iter()
+            .map(|plan| Finding::of(plan, courses.get(&plan.name), failure(&plan.name)));
+        let map = format!("configmap/{VOLUME_POLICY}");
+        let volume_policy = if worked_out.map_taken {
+            Some(format!(
+                "there is a ConfigMap {VOLUME_POLICY} in namespace {} that is not ours",
+                sight.namespace
+            ))
+        } else {
+            failure(&map).map(|(_, message)| format!("ConfigMap {VOLUME_POLICY}: {message}"))
+        };
+        Findings {
+            obstacle: None,
+            volume_policy,
+            locations: locations.collect(),
+            namespaces: namespaces.collect(),
+            conflicts: worked_out.conflicts,
+            unrenderable: worked_out.unrenderable,
+            at_once: backups_at_once(sight),
+            shared_name: shared_name(cluster, sight),
+        }
+    }
+}
+
+async fn write(writer: &Writer, order: &Order) -> Result<(), Failure> {
+    match order {
+        Order::KeepMap { live, wanted } => writer.keep(live.as_deref(), wanted, &[]).await,
+        Order::Keep { live, wanted } => writer.keep(live.as_deref(), wanted, &SERVERS).await,
+        Order::Remove(live) => writer.remove(live.as_ref()).await,
+    }
+}
+
+fn what(order: &Order) -> &'static str {
+    match order {
+        Order::KeepMap { live: None, .. } | Order::Keep { live: None, .. } => "made",
+        Order::KeepMap { .. } | Order::Keep { .. } => "kept",
+        Order::Remove(_) => "removed",
+    }
+}
+
+/// How the backups of each Schedule stand, by its name.
+fn courses(now: Timestamp, cluster: &ClusterIdentity, sight: &VeleroSight) -> BTreeMap<String, Course> {
+    let mut backups: BTreeMap<&str, Vec<&Backup>> = BTreeMap::new();
+    for backup in sight.backups.seen().unwrap_or_default() {
+        let is_of_this = backup.annotations().get(CLUSTER_UID) == Some(&cluster.uid);
+        if let (true, Some(namespace)) = (is_of_this, backup.labels().get(NAMESPACE)) {
+            backups.entry(namespace).or_default().push(backup);
+        }
+    }
+    let schedules = sight.schedules.seen().unwrap_or_default().iter();
+    let courses = schedules.filter_map(|schedule| {
+        let namespace = schedule.labels().get(NAMESPACE)?;
+        let cron: Option<Cron> = schedule.spec.schedule.parse().ok();
+        let its = backups.get(namespace.as_str()).into_iter().flatten().copied();
+        Some((schedule.name_any(), course(now, schedule, cron.as_ref(), its)))
+    });
+    courses.collect()
+}
+
+/// Another cluster that is called the same and was at work after this one's first Schedule: one that was rebuilt under
+/// the name of a lost one has but older backups of that.
+fn shared_name(cluster: &ClusterIdentity, sight: &VeleroSight) -> Option<String> {
+    let of_this = |labels: &BTreeMap<String, String>| labels.get(CLUSTER) == Some(&cluster.name);
+    let schedules = sight.schedules.seen()?.iter().filter(|schedule| of_this(schedule.labels()));
+    let first = schedules.filter_map(|schedule| schedule.creation_timestamp()).min()?;
+    let backups = sight.backups.seen()?.iter().filter(|backup| of_this(backup.labels()));
+    let others = backups.filter(|backup| {
+        let uid = backup.annotations().get(CLUSTER_UID);
+        let begun = backup.status.as_ref().and_then(|status| status.start_timestamp.as_ref());
+        uid.is_some_and(|uid| *uid != cluster.uid) && begun.is_some_and(|begun| begun.0 > first.0)
+    });
+    others.map(|backup| backup.name_any()).max()
+}

@@ -1,0 +1,28 @@
+//! Layer 2: Velero's Schedules, kept as the policies say, and what Velero makes of them.
+//!
+//! What is to become of each Schedule is decided by [`agenttier_backup_plan::schedules`]. Here policies are read
+//! ([`velero_rules`]), Schedules rendered ([`render`]) and compared ([`drift()`]), backups read back ([`course`]) and
+//! written to Velero's namespace ([`Keeper`]): never anywhere else, and never a `status`.
+
+mod cluster;
+mod drift;
+mod findings;
+mod keeper;
+mod orders;
+mod read_back;
+mod render;
+mod rules;
+mod site;
+mod template;
+mod write;
+
+pub use cluster::{ClusterIdentity, cluster_name};
+pub use drift::{Drift, drift};
+pub use findings::{Finding, Findings, State};
+pub use keeper::Keeper;
+pub use orders::{Order, Orders, orders};
+pub use read_back::{Course, FailedBackup, course};
+pub use render::{Rendered, render, volume_policy_map};
+pub use rules::{Times, VeleroRegime, VeleroRules, velero_rules};
+pub use site::{LocationTrouble, Obstacle, backups_at_once, location_trouble, usable};
+pub use template::VOLUME_POLICY;

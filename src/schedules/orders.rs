@@ -1,0 +1,175 @@
+//! What has to be written in Velero's namespace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use agenttier_backup_plan::schedules::{NamespaceSight, Owner, Plan, Rule, ScheduleSight, Wish, plan};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::{Resource, ResourceExt};
+use velero::Schedule;
+
+use super::cluster::ClusterIdentity;
+use super::drift::drift;
+use super::render::{Rendered, render, volume_policy_map};
+use super::rules::VeleroRegime;
+use super::template::{CLUSTER, MANAGED_BY, NAMESPACE, POLICY};
+use crate::api::FIELD_MANAGER;
+use crate::observe::{Observed, VeleroSight};
+
+/// Fields of a Schedule's spec that its server writes.
+///
+/// Velero sets `skipImmediately` back when it has skipped a time; whoever applies it again and again stops all backups.
+pub(super) const SERVERS: [&str; 1] = ["skipImmediately"];
+
+/// Something to write.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "few are alive at a time, and most are the large one")]
+pub enum Order {
+    /// Make the ConfigMap with the volume policy what it is to be.
+    KeepMap {
+        /// As it is.
+        live: Option<Arc<ConfigMap>>,
+        /// As it is to be.
+        wanted: ConfigMap,
+    },
+    /// Make a Schedule what it is to be.
+    Keep {
+        /// As it is.
+        live: Option<Arc<Schedule>>,
+        /// As it is to be.
+        wanted: Schedule,
+    },
+    /// Delete a Schedule.
+    Remove(Arc<Schedule>),
+}
+
+impl Order {
+    /// The name of the object.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::KeepMap { wanted, .. } => format!("configmap/{}", wanted.name_any()),
+            Self::Keep { wanted, .. } => wanted.name_any(),
+            Self::Remove(live) => live.name_any(),
+        }
+    }
+}
+
+/// What there is to say of all Schedules, and what has to be done about them.
+#[derive(Debug, Clone, Default)]
+pub struct Orders {
+    /// What is to become of each Schedule.
+    pub plans: Vec<Plan>,
+    /// What has to be written, the ConfigMap first: a backup that names one that is not there fails.
+    pub orders: Vec<Order>,
+    /// By policy, fields of its extraTemplate that have no part in its Schedules.
+    pub conflicts: BTreeMap<String, Vec<String>>,
+    /// By policy, why its Schedules cannot be rendered.
+    pub unrenderable: BTreeMap<String, String>,
+    /// The ConfigMap of our name is somebody else's.
+    pub map_taken: bool,
+}
+
+/// Works out what has to be written. `certain` says that policies and namespaces are seen as they are.
+#[must_use]
+pub fn orders(
+    cluster: &ClusterIdentity,
+    observed: &Observed,
+    regime: &VeleroRegime,
+    sight: &VeleroSight,
+    certain: bool,
+) -> Orders {
+    let live: BTreeMap<String, &Arc<Schedule>> =
+        sight.schedules.seen().unwrap_or_default().iter().map(|live| (live.name_any(), live)).collect();
+    let schedules: Vec<ScheduleSight> = live.values().map(|live| schedule_sight(cluster, live)).collect();
+    let plans = plan(&cluster.name, &namespaces(observed, regime), &regime.on(), &schedules, certain);
+    let mut worked_out = Orders::default();
+    let mut wants_map = false;
+    let mut keeps = Vec::new();
+    for plan in &plans {
+        let paused = match plan.wish {
+            Wish::Enabled => false,
+            Wish::Paused(_) => true,
+            Wish::Untouched(_) => continue,
+            Wish::Removed(_) => {
+                keeps.extend(live.get(&plan.name).map(|live| Order::Remove(Arc::clone(live))));
+                continue;
+            }
+        };
+        let policy = plan.policy.as_deref().unwrap_or_default();
+        let Some(Ok(rules)) = regime.policies.get(policy) else { continue };
+        match render(cluster, &sight.namespace, &plan.namespace, rules, paused) {
+            Ok(Rendered { schedule: wanted, conflicts }) => {
+                wants_map = true;
+                if !conflicts.is_empty() {
+                    worked_out.conflicts.insert(policy.to_owned(), conflicts);
+                }
+                let live = live.get(&plan.name).map(|live| Arc::clone(live));
+                if live.as_ref().is_none_or(|live| !drift(live.as_ref(), &wanted, &SERVERS).is_none()) {
+                    keeps.push(Order::Keep { live, wanted });
+                }
+            }
+            Err(error) => {
+                worked_out.unrenderable.insert(policy.to_owned(), error.to_string());
+            }
+        }
+    }
+    if wants_map {
+        let wanted = volume_policy_map(&sight.namespace);
+        let live = sight.maps.seen().and_then(|maps| maps.first()).cloned();
+        worked_out.map_taken = live
+            .as_ref()
+            .is_some_and(|live| !is_written_by_us(live.as_ref()) && !is_labelled_ours(live.as_ref()));
+        let fits = live.as_ref().is_some_and(|live| drift(live.as_ref(), &wanted, &[]).is_none());
+        if !worked_out.map_taken && !fits {
+            worked_out.orders.push(Order::KeepMap { live, wanted });
+        }
+    }
+    if !worked_out.map_taken {
+        worked_out.orders.extend(keeps);
+    }
+    Orders { plans, ..worked_out }
+}
+
+fn namespaces(observed: &Observed, regime: &VeleroRegime) -> Vec<NamespaceSight> {
+    let sandboxes: BTreeSet<String> =
+        observed.sandboxes.iter().filter_map(|sandbox| sandbox.namespace()).collect();
+    let sight = |namespace: &Arc<Namespace>| {
+        let name = namespace.name_any();
+        NamespaceSight {
+            terminating: namespace.metadata.deletion_timestamp.is_some(),
+            holds_sandboxes: sandboxes.contains(&name),
+            rule: regime.namespaces.get(&name).cloned().unwrap_or(Rule::Nobody),
+            name,
+        }
+    };
+    observed.namespaces.iter().map(sight).collect()
+}
+
+/// Whether it was we who wrote an object. Somebody who edits its labels does not make it theirs.
+fn is_written_by_us<K: Resource>(object: &K) -> bool {
+    let writers = object.meta().managed_fields.iter().flatten();
+    writers.filter_map(|fields| fields.manager.as_deref()).any(|writer| writer == FIELD_MANAGER)
+}
+
+fn is_labelled_ours<K: Resource>(object: &K) -> bool {
+    object.labels().get(MANAGED_BY).map(String::as_str) == Some(FIELD_MANAGER)
+}
+
+/// One that came out of a backup, and so was written by Velero, is ours where it names this cluster.
+fn schedule_sight(cluster: &ClusterIdentity, schedule: &Schedule) -> ScheduleSight {
+    let label = |key: &str| schedule.labels().get(key).cloned();
+    let is_ours = is_written_by_us(schedule)
+        || is_labelled_ours(schedule) && label(CLUSTER).as_ref() == Some(&cluster.name);
+    let owner = if is_ours {
+        let included = schedule.spec.template.included_namespaces.as_ref();
+        let namespace = label(NAMESPACE).or_else(|| included.and_then(|names| names.first().cloned()));
+        Owner::Ours {
+            namespace: namespace.unwrap_or_default(),
+            policy: schedule.annotations().get(POLICY).cloned(),
+        }
+    } else {
+        Owner::Other
+    };
+    ScheduleSight { name: schedule.name_any(), owner }
+}

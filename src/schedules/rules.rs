@@ -1,0 +1,206 @@
+//! What a policy wants of Velero, checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agenttier_backup_plan::schedules::{Rule, Spread};
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
+use serde_json::{Map, Value};
+use velero::{Cron, GoDuration};
+
+use crate::api::{BackupPolicy, Period};
+use crate::observe::{Invalid, followed};
+
+/// What a policy wants of Velero.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VeleroRules {
+    /// The policy.
+    pub policy: String,
+    /// When the backups are made.
+    pub times: Times,
+    /// The name of the time zone that these times are in.
+    pub zone: String,
+    /// How long a backup is kept.
+    pub ttl: GoDuration,
+    /// BackupStorageLocation; `None` takes Velero's default one.
+    pub location: Option<String>,
+    /// Whether volume data is moved to the location.
+    pub move_data: bool,
+    /// How long Velero waits for a CSI snapshot.
+    pub csi_snapshot_timeout: GoDuration,
+    /// Velero's hooks.
+    pub hooks: Map<String, Value>,
+    /// Further fields of the spec of a Backup.
+    pub extra: Map<String, Value>,
+}
+
+/// When backups are made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Times {
+    /// So often, each namespace at times of its own.
+    Spread(Spread),
+    /// All at once.
+    Cron(Cron),
+}
+
+/// Reads what a policy wants of Velero, enabled or not.
+///
+/// # Errors
+/// Names the first field that makes no sense.
+pub fn velero_rules(policy: &BackupPolicy) -> Result<VeleroRules, Invalid> {
+    let spec = &policy.spec.velero;
+    let zone = if spec.time_zone.is_empty() { "UTC" } else { &spec.time_zone };
+    TimeZone::get(zone).map_err(|_| Invalid {
+        field: "spec.velero.timeZone",
+        problem: format!("there is no time zone {zone}; such as Europe/Berlin, or UTC"),
+    })?;
+    let ttl = length("spec.velero.ttl", &spec.ttl)?;
+    let every = length("spec.velero.every", &spec.every)?;
+    let times = if spec.cron.is_empty() {
+        if ttl < every {
+            let problem =
+                format!("{} is shorter than {}, the time between two backups", spec.ttl, spec.every);
+            return Err(Invalid { field: "spec.velero.ttl", problem });
+        }
+        Times::Spread(Spread::every(every).map_err(|error| Invalid {
+            field: "spec.velero.every",
+            problem: format!("{} {error}", spec.every),
+        })?)
+    } else {
+        Times::Cron(cron(&spec.cron)?)
+    };
+    Ok(VeleroRules {
+        policy: policy.name_any(),
+        times,
+        zone: zone.to_owned(),
+        ttl: go_duration("spec.velero.ttl", ttl)?,
+        location: Some(spec.storage_location.clone()).filter(|location| !location.is_empty()),
+        move_data: spec.move_data,
+        csi_snapshot_timeout: go_duration(
+            "spec.velero.csiSnapshotTimeout",
+            length("spec.velero.csiSnapshotTimeout", &spec.csi_snapshot_timeout)?,
+        )?,
+        hooks: spec.hooks.clone(),
+        extra: spec.extra_template.clone(),
+    })
+}
+
+fn cron(text: &str) -> Result<Cron, Invalid> {
+    let invalid = |problem| Invalid { field: "spec.velero.cron", problem };
+    if text.contains("TZ=") {
+        return Err(invalid("the time zone belongs into timeZone".to_owned()));
+    }
+    text.parse().map_err(|error: velero::CronError| invalid(error.to_string()))
+}
+
+fn length(field: &'static str, period: &Period) -> Result<SignedDuration, Invalid> {
+    period.duration().map_err(|error| Invalid { field, problem: error.to_string() })
+}
+
+fn go_duration(field: &'static str, duration: SignedDuration) -> Result<GoDuration, Invalid> {
+    duration.try_into().map_err(|_| Invalid { field, problem: "longer than 292 years".to_owned() })
+}
+
+/// What the policies together want of Velero.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct VeleroRegime {
+    /// What every policy wants of Velero that wants something, by name; or what is wrong with it.
+    pub policies: BTreeMap<String, Result<VeleroRules, Invalid>>,
+    /// What every namespace follows.
+    pub namespaces: BTreeMap<String, Rule>,
+}
+
+impl VeleroRegime {
+    /// That of these policies over these namespaces.
+    #[must_use]
+    pub fn of<'a>(
+        policies: impl IntoIterator<Item = &'a BackupPolicy> + Clone,
+        namespaces: impl IntoIterator<Item = &'a Namespace>,
+    ) -> Self {
+        let wanting = policies.clone().into_iter().filter(|policy| policy.spec.velero.enabled);
+        let policies_wanting: BTreeMap<_, _> =
+            wanting.map(|policy| (policy.name_any(), velero_rules(policy))).collect();
+        let rule = |policy: Option<&BackupPolicy>| {
+            let Some(policy) = policy else { return Rule::Nobody };
+            let name = policy.name_any();
+            match policies_wanting.get(&name) {
+                None => Rule::Off { policy: name },
+                Some(_) if policy.spec.suspend => Rule::Suspended { policy: name },
+                Some(Err(_)) => Rule::Invalid { policy: name },
+                Some(Ok(_)) => Rule::On { policy: name },
+            }
+        };
+        let followed = followed(policies, namespaces).into_iter();
+        Self {
+            namespaces: followed.map(|(namespace, policy)| (namespace, rule(policy))).collect(),
+            policies: policies_wanting,
+        }
+    }
+
+    /// The policies that want backups by Velero.
+    #[must_use]
+    pub fn on(&self) -> BTreeSet<String> {
+        self.policies.keys().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{BackupPolicySpec, VeleroSpec};
+
+    fn policy(change: impl FnOnce(&mut VeleroSpec)) -> BackupPolicy {
+        let mut spec = BackupPolicySpec::default();
+        spec.velero.enabled = true;
+        change(&mut spec.velero);
+        BackupPolicy::new("gold", spec)
+    }
+
+    #[test]
+    fn days_become_the_hours_that_velero_reads() {
+        let rules = velero_rules(&policy(|spec| spec.ttl = "14d".into())).expect("valid");
+        assert_eq!(rules.ttl.to_string(), "336h0m0s");
+        assert_eq!(rules.csi_snapshot_timeout.to_string(), "10m0s");
+        assert_eq!((rules.zone.as_str(), rules.location), ("UTC", None));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (field, change) in [
+            ("spec.velero.every", (|spec| spec.every = "5h".into()) as fn(&mut VeleroSpec)),
+            ("spec.velero.every", |spec| spec.every = "soon".into()),
+            ("spec.velero.ttl", |spec| spec.ttl = "1h".into()),
+            ("spec.velero.timeZone", |spec| spec.time_zone = "Middle/Earth".into()),
+            ("spec.velero.cron", |spec| spec.cron = "1 2 3".into()),
+            ("spec.velero.cron", |spec| spec.cron = "0 0 13 * 5".into()),
+            ("spec.velero.cron", |spec| spec.cron = "CRON_TZ=UTC 0 0 * * *".into()),
+            ("spec.velero.csiSnapshotTimeout", |spec| spec.csi_snapshot_timeout = "x".into()),
+        ] {
+            assert_eq!(velero_rules(&policy(change)).expect_err(field).field, field);
+        }
+        assert!(velero_rules(&policy(|spec| spec.cron = "0 2 * * 1-5".into())).is_ok());
+    }
+
+    #[test]
+    fn a_namespace_follows_one_policy_for_both_layers() {
+        let off = BackupPolicy::new("off", BackupPolicySpec { priority: 1, ..BackupPolicySpec::default() });
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some("team-a".into());
+        let rule =
+            |policies: &[BackupPolicy]| VeleroRegime::of(policies, [&namespace]).namespaces["team-a"].clone();
+        let gold = || "gold".to_owned();
+        assert_eq!(rule(&[]), Rule::Nobody);
+        assert_eq!(rule(&[policy(|_| {})]), Rule::On { policy: gold() });
+        assert_eq!(
+            rule(&[policy(|_| {}), off]),
+            Rule::Off { policy: "off".into() },
+            "the higher one wants none"
+        );
+        assert_eq!(rule(&[policy(|spec| spec.cron = "x".into())]), Rule::Invalid { policy: gold() });
+        let mut suspended = policy(|_| {});
+        suspended.spec.suspend = true;
+        assert_eq!(rule(&[suspended]), Rule::Suspended { policy: gold() });
+    }
+}

@@ -1,0 +1,108 @@
+//! A cluster with a real Velero beside the product.
+
+use std::path::PathBuf;
+
+use ::velero::{Backup, Schedule};
+use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, VeleroSpec};
+use double::{NewSandbox, Options, Phase, User};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Api;
+use serde_json::json;
+use stage::{Cast, Stage};
+use testbed::progress::Console;
+use testbed::{ObjectStore, Testbed, VELERO_NAMESPACE, Velero, VeleroPlan};
+
+use crate::place::{PATIENCE, TEMPLATE, eventually};
+
+/// The bucket of the backups.
+pub(super) const BUCKET: &str = "backups";
+/// What the cluster is called.
+pub(super) const CLUSTER: &str = "east";
+/// The controller's own words for it.
+const ARGS: [&str; 4] = ["--velero-namespace", VELERO_NAMESPACE, "--cluster-name", CLUSTER];
+/// The chart's.
+pub(super) const VALUES: [&str; 2] =
+    ["optional.backup.velero.enabled=true", "optional.backup.velero.clusterName=east"];
+
+/// A stage, an object store, and a Velero that there may be.
+pub(super) struct Site {
+    pub(super) stage: Stage,
+    pub(super) store: ObjectStore,
+}
+
+impl Site {
+    /// Without Velero and without the chart's rights in its namespace.
+    pub(super) async fn bare(name: &str, agenttier: Options) -> Self {
+        let testbed = Testbed::prepare(&Console::default()).await.unwrap();
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_agenttier-backup"));
+        let stage = Stage::set(&testbed, name, Cast { program, nodes: 2, agenttier }).await.unwrap();
+        let store = testbed.object_store().await.unwrap();
+        store.make_bucket(BUCKET).unwrap();
+        let site = Self { stage, store };
+        site.user("default").create_cluster_template(TEMPLATE, json!({})).await.unwrap();
+        site
+    }
+
+    /// With both.
+    pub(super) async fn set(name: &str, agenttier: Options) -> Self {
+        let site = Self::bare(name, agenttier).await;
+        site.velero().install().await.unwrap();
+        site.stage.install(&VALUES).await.unwrap();
+        site
+    }
+
+    pub(super) fn velero(&self) -> Velero<'_> {
+        self.stage.cluster.velero(VeleroPlan::new(&self.store, BUCKET))
+    }
+
+    pub(super) async fn start_controller(&self) {
+        self.stage.start_controller(&ARGS).await.unwrap();
+    }
+
+    pub(super) fn user(&self, namespace: &str) -> User {
+        User::new(self.stage.client.clone(), namespace).patience(PATIENCE)
+    }
+
+    /// Makes a namespace with one Sandbox that runs.
+    pub(super) async fn team(&self, namespace: &str) {
+        self.stage.namespace(namespace).await.unwrap();
+        self.sandbox(namespace, "s1").await;
+    }
+
+    pub(super) async fn sandbox(&self, namespace: &str, name: &str) {
+        let user = self.user(namespace);
+        user.create(NewSandbox::named(name).cluster_template(TEMPLATE)).await.unwrap();
+        user.wait_phase(name, Phase::Running).await.unwrap();
+    }
+
+    /// Writes the policy `stage` for all namespaces, with Layer 2 as given and Layer 1 off.
+    pub(super) async fn policy(&self, velero: VeleroSpec) {
+        let mut spec = BackupPolicySpec { priority: 10, velero, ..BackupPolicySpec::default() };
+        spec.snapshots.enabled = false;
+        self.stage.write_policy(&BackupPolicy::new("stage", spec)).await.unwrap();
+    }
+
+    /// What the policy says of Layer 2, once it says this.
+    pub(super) async fn told(&self, reason: &str) -> Condition {
+        let policies = Api::<BackupPolicy>::all(self.stage.client.clone());
+        eventually(&format!("VeleroReady to be told with {reason}"), || async {
+            let status = policies.get("stage").await?.status.unwrap_or_default();
+            let told = status.conditions.into_iter().find(|condition| condition.type_ == "VeleroReady");
+            Ok(told.filter(|told| told.reason == reason))
+        })
+        .await
+    }
+
+    pub(super) fn schedules(&self) -> Api<Schedule> {
+        Api::namespaced(self.stage.client.clone(), VELERO_NAMESPACE)
+    }
+
+    pub(super) fn backups(&self) -> Api<Backup> {
+        Api::namespaced(self.stage.client.clone(), VELERO_NAMESPACE)
+    }
+}
+
+/// Backups every minute.
+pub(super) fn every_minute() -> VeleroSpec {
+    VeleroSpec { enabled: true, cron: "@every 1m".into(), ttl: "1h".into(), ..VeleroSpec::default() }
+}
