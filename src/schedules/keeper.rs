@@ -182,15 +182,8 @@ impl Keeper {
             .plans
             .iter()
             .map(|plan| Finding::of(plan, courses.get(&plan.name), failure(&plan.name)));
-        let map = format!("configmap/{VOLUME_POLICY}");
-        let volume_policy = if worked_out.map_taken {
-            Some(format!(
-                "there is a ConfigMap {VOLUME_POLICY} in namespace {} that is not ours",
-                sight.namespace
-            ))
-        } else {
-            failure(&map).map(|(_, message)| format!("ConfigMap {VOLUME_POLICY}: {message}"))
-        };
+        let volume_policy = failure(&format!("configmap/{VOLUME_POLICY}"))
+            .map(|(_, message)| format!("ConfigMap {VOLUME_POLICY}: {message}"));
         Findings {
             obstacle: None,
             volume_policy,

@@ -66,8 +66,6 @@ pub struct Orders {
     pub conflicts: BTreeMap<String, Vec<String>>,
     /// By policy, why its Schedules cannot be rendered.
     pub unrenderable: BTreeMap<String, String>,
-    /// The ConfigMap of our name is somebody else's.
-    pub map_taken: bool,
 }
 
 /// Works out what has to be written. `certain` says that policies and namespaces are seen as they are.
@@ -115,19 +113,14 @@ pub fn orders(
         }
     }
     if wants_map {
+        // It has our name: somebody who edits all of it does not make it theirs.
         let wanted = volume_policy_map(&sight.namespace);
         let live = sight.maps.seen().and_then(|maps| maps.first()).cloned();
-        worked_out.map_taken = live
-            .as_ref()
-            .is_some_and(|live| !is_written_by_us(live.as_ref()) && !is_labelled_ours(live.as_ref()));
-        let fits = live.as_ref().is_some_and(|live| drift(live.as_ref(), &wanted, &[]).is_none());
-        if !worked_out.map_taken && !fits {
+        if live.as_ref().is_none_or(|live| !drift(live.as_ref(), &wanted, &[]).is_none()) {
             worked_out.orders.push(Order::KeepMap { live, wanted });
         }
     }
-    if !worked_out.map_taken {
-        worked_out.orders.extend(keeps);
-    }
+    worked_out.orders.extend(keeps);
     Orders { plans, ..worked_out }
 }
 

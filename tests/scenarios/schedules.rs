@@ -1,4 +1,5 @@
 //! Layer 2: Schedules of a real Velero, kept by the controller, and what Velero makes of them.
 
 mod backups;
+mod edits;
 mod site;

@@ -10,7 +10,7 @@ use kube::Api;
 use serde_json::json;
 use stage::{Cast, Stage};
 use testbed::progress::Console;
-use testbed::{ObjectStore, Testbed, VELERO_NAMESPACE, Velero, VeleroPlan};
+use testbed::{ObjectStore, Proxy, Testbed, VELERO_NAMESPACE, Velero, VeleroPlan};
 
 use crate::place::{PATIENCE, TEMPLATE, eventually};
 
@@ -57,6 +57,16 @@ impl Site {
 
     pub(super) async fn start_controller(&self) {
         self.stage.start_controller(&ARGS).await.unwrap();
+    }
+
+    /// The controller, and the proxy that shows what it writes.
+    pub(super) async fn start_controller_behind_a_proxy(&self) -> Proxy {
+        let proxy = self.stage.cluster.proxy().await.unwrap();
+        let release = self.stage.release();
+        let token = self.stage.cluster.service_account_token(release, release).await.unwrap();
+        let kubeconfig = proxy.kubeconfig(&token).unwrap();
+        self.stage.start_controller_as(&kubeconfig, &ARGS).await.unwrap();
+        proxy
     }
 
     pub(super) fn user(&self, namespace: &str) -> User {
