@@ -59,7 +59,7 @@ pub use field::CronField;
 /// - Where an hour is left out at midnight (Beirut, Cairo, Santiago), `0 0 * * *` is passed over, and so may be all of the
 ///   day that begins so where days are given, as in `0 12 * * sun`; the day after the one that is given may come due too.
 ///
-/// Schedules in UTC, which is the zone of Velero's own image, have no such nights.
+/// Schedules in UTC, the zone of a container that is given none, have no such nights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cron {
     text: String,

@@ -35,7 +35,7 @@ pub fn label_value(name: &str) -> Cow<'_, str> {
 }
 
 /// The name of the backup that a schedule makes at an instant: `<schedule>-YYYYMMDDhhmmss`, by the clock of the server's
-/// time zone (Velero's schedule controller and `Schedule.TimestampedName`), which is UTC in its image.
+/// time zone (Velero's schedule controller and `Schedule.TimestampedName`): UTC in a container that is given none.
 ///
 /// Where that zone has daylight-saving time, a name comes twice in the night that has an hour twice, and the second
 /// backup is not made.

@@ -257,6 +257,7 @@ fn it_looks_five_years_ahead() {
     let next = |text, after| cron(text).next(at(after), &TimeZone::UTC);
     assert_eq!(next("0 0 29 2 *", "2024-02-29T00:00:00Z"), Some(at("2028-02-29T00:00:00Z")));
     assert_eq!(next("0 0 29 2 *", "2096-02-29T00:00:00Z"), None);
+    assert_eq!(next("0 0 29 2 *", "2098-06-01T00:00:00Z"), None);
     assert_eq!(next("0 0 29 2 *", "2099-01-01T00:00:00Z"), Some(at("2104-02-29T00:00:00Z")));
     assert_eq!(next("* * * * *", "9999-12-30T21:59:30Z"), Some(at("9999-12-30T22:00:00Z")));
     assert_eq!(cron("* * * * *").next(Timestamp::MAX, &TimeZone::UTC), None);
