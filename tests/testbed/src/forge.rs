@@ -35,7 +35,7 @@ pub(crate) struct Toolbox {
 const OWN: [(&str, &str, &[Build]); 2] = [
     ("driver", "dircsi", &[Build::Program("dircsi", "./dircsi"), Build::Test("dircsi-sanity", "./dircsi")]),
     (
-        "object store",
+        "object-store",
         "objectstore",
         &[Build::Program("objectstore", "./objectstore"), Build::Test("objectstore-test", "./objectstore")],
     ),
