@@ -1,5 +1,7 @@
 //! Layer 2: Schedules of a real Velero, kept by the controller, and what Velero makes of them.
 
+mod absent;
 mod backups;
 mod edits;
+mod rendered;
 mod site;

@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use testbed::{Cluster, STORAGE_CLASS};
 
-use super::site::{RELEASE, cluster, install, installed};
+use super::site::{RELEASE, cluster, folder, install, installed};
 use crate::place::eventually;
 
 async fn policy(cluster: &Cluster) -> Option<BackupPolicySpec> {
@@ -141,7 +141,13 @@ async fn the_controller_runs_twice_and_as_a_restricted_pod() {
 
 #[tokio::test]
 async fn the_controller_knows_what_it_is_given() {
-    let mut pod = deployment().await.spec.unwrap().template.spec.unwrap();
+    let chart = folder("chart").display().to_string();
+    let velero = "optional.backup.velero.enabled=true,optional.backup.velero.clusterName=east";
+    let args =
+        ["template", RELEASE, &chart, "-n", RELEASE, "-s", "templates/deployment.yaml", "--set", velero];
+    let rendered = installed().helm(&args).await.unwrap();
+    let rendered: Deployment = serde_saphyr::from_str(&rendered).unwrap();
+    let mut pod = rendered.spec.unwrap().template.spec.unwrap();
     let container = pod.containers.remove(0);
     assert_eq!(container.args.unwrap(), ["controller"]);
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_agenttier-backup"))

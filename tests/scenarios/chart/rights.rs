@@ -14,7 +14,7 @@ use kube::{Api, Client};
 use serde_json::json;
 use testbed::{Cluster, client_of};
 
-use super::site::{RELEASE, installed};
+use super::site::{RELEASE, cluster, install, installed, namespace};
 
 async fn controller() -> Client {
     account(installed(), RELEASE).await
@@ -28,16 +28,24 @@ async fn account(cluster: &Cluster, name: &str) -> Client {
 /// What a ServiceAccount of the release's namespace may do that not every account may: Kubernetes itself gives each of
 /// them some rights, such as to ask what it may do.
 pub(super) async fn own_rights(cluster: &Cluster, name: &str) -> BTreeSet<String> {
+    own_rights_in(cluster, name, "default").await
+}
+
+/// The same in a certain namespace.
+async fn own_rights_in(cluster: &Cluster, name: &str, namespace: &str) -> BTreeSet<String> {
     let accounts = Api::<ServiceAccount>::namespaced(cluster.client(), RELEASE);
     let nobody = serde_json::from_value(json!({ "metadata": { "name": "nobody" } })).unwrap();
-    accounts.create(&PostParams::default(), &nobody).await.unwrap();
-    let everybodys = rights(account(cluster, "nobody").await).await;
-    rights(account(cluster, name).await).await.difference(&everybodys).cloned().collect()
+    match accounts.create(&PostParams::default(), &nobody).await {
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {}
+        made => drop(made.unwrap()),
+    }
+    let everybodys = rights(account(cluster, "nobody").await, namespace).await;
+    rights(account(cluster, name).await, namespace).await.difference(&everybodys).cloned().collect()
 }
 
 /// `verb resource.group`, and the name where it is of one object alone, as the API server lists them.
-async fn rights(client: Client) -> BTreeSet<String> {
-    let spec = SelfSubjectRulesReviewSpec { namespace: Some("default".into()) };
+async fn rights(client: Client, namespace: &str) -> BTreeSet<String> {
+    let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.into()) };
     let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
     let reviews = Api::<SelfSubjectRulesReview>::all(client);
     let status = reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap();
@@ -144,4 +152,27 @@ async fn what_is_not_its_business_is_denied() {
     let policies = Api::<BackupPolicy>::all(client.clone());
     denied("change a policy", policies.patch("any", &patch, &change).await);
     denied("delete a policy", policies.delete("any", &DeleteParams::default()).await);
+}
+
+/// With Velero on it may do its work in Velero's namespace, and nothing there beyond it.
+#[tokio::test]
+async fn in_veleros_namespace_it_keeps_schedules_and_touches_nothing_else() {
+    let velero = "velero";
+    let cluster = cluster("chart-velero-rights").await;
+    namespace(&cluster.client(), velero).await;
+    install(&cluster, &["--set", "optional.backup.velero.enabled=true"]).await.unwrap();
+    let everywhere = own_rights_in(&cluster, RELEASE, "default").await;
+    assert!(!everywhere.iter().any(|right| right.contains("velero")), "{everywhere:?}");
+    let here = own_rights_in(&cluster, RELEASE, velero).await;
+    let added: BTreeSet<String> = here.difference(&everywhere).cloned().collect();
+    let mut wanted: BTreeSet<String> = ["create", "patch", "delete", "get", "list", "watch"]
+        .map(|verb| format!("{verb} schedules.velero.io"))
+        .into();
+    for resource in ["backups.velero.io", "backupstoragelocations.velero.io", "deployments.apps velero"] {
+        wanted.extend(["get", "list", "watch"].map(|verb| format!("{verb} {resource}")));
+    }
+    let map = "configmaps. agenttier-backup-volumes";
+    wanted.extend(["create", "patch", "get", "list", "watch"].map(|verb| format!("{verb} {map}")));
+    assert_eq!(added, wanted);
+    cluster.stop().await.unwrap();
 }

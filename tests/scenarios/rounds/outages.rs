@@ -35,9 +35,9 @@ async fn a_control_plane_that_dies_in_mid_pass_breaks_no_promise() {
                 next = Some(arm(&field, &proxy, component, &up, &mut random));
             }
             field.stage.cluster.restart(component).await.unwrap();
-            drop(down);
             eventually("the API server lists snapshots again", || async { Ok(field.scheduled().await.ok()) })
                 .await;
+            drop(down);
         }
         field.done().await;
         assert_eq!(controller.exit(), None, "it has lived through it");

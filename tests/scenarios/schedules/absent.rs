@@ -1,0 +1,72 @@
+//! Velero that is not there yet, not there any more, or not as it should be.
+
+use agenttier_backup::api::VeleroSpec;
+use double::Options;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+use testbed::VELERO_NAMESPACE;
+
+use super::site::{Site, VALUES};
+use crate::place::eventually;
+
+fn on() -> VeleroSpec {
+    VeleroSpec { enabled: true, ..VeleroSpec::default() }
+}
+
+/// Nothing but the namespace at first; then the CRDs, the server's Deployment, and the server. The controller that was there
+/// all the time picks each of them up, and says what is missing until then.
+#[tokio::test]
+async fn velero_may_come_later_piece_by_piece() {
+    let site = Site::bare("schedules-absent", Options::default()).await;
+    let velero = site.velero();
+    velero.create_namespace().await.unwrap();
+    site.stage.install(&VALUES).await.unwrap();
+    site.policy(on()).await;
+    site.team("team-a").await;
+    site.start_controller().await;
+    let told = site.told("VeleroNotInstalled").await;
+    assert!(told.status == "False" && told.message.contains("picked up"), "{told:?}");
+
+    velero.install_crds().await.unwrap();
+    let told = site.told("VeleroServerMissing").await;
+    assert!(told.message.contains("no Deployment velero in namespace velero"), "{told:?}");
+    assert!(told.message.contains("optional.backup.velero.namespace"), "it may be in another one: {told:?}");
+    assert_eq!(site.schedules().list(&Default::default()).await.unwrap().items.len(), 0);
+
+    // An older one comes, and is upgraded.
+    velero.create_deployment().await.unwrap();
+    let servers = Api::<Deployment>::namespaced(site.stage.client.clone(), VELERO_NAMESPACE);
+    let image = |tag: &str| {
+        let container =
+            json!({ "name": "velero", "image": format!("registry.example:5000/velero/velero:{tag}") });
+        Patch::Strategic(json!({ "spec": { "template": { "spec": { "containers": [container] } } } }))
+    };
+    servers.patch("velero", &PatchParams::default(), &image("v1.17.2")).await.unwrap();
+    let told = site.told("VeleroTooOld").await;
+    assert!(told.message.contains("Velero 1.17.2 is too old; 1.18.0 or newer"), "{told:?}");
+    servers.patch("velero", &PatchParams::default(), &image("v1.18.3")).await.unwrap();
+
+    // There is no location yet, and nobody looks at the Schedules.
+    eventually("a Schedule", || async { Ok(site.schedules().get_opt("east-team-a").await?) }).await;
+    site.told("NoDefaultLocation").await;
+    velero.create_location().await.unwrap();
+    velero.start_server().await.unwrap();
+    site.told("AwaitingFirstBackups").await;
+
+    // A server that goes takes nothing along; its Deployment gone, the Schedules stay as they are.
+    servers.delete("velero", &DeleteParams::default()).await.unwrap();
+    site.told("VeleroServerMissing").await;
+    assert!(site.schedules().get_opt("east-team-a").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn without_velero_in_the_charts_values_a_policy_says_how_to_turn_it_on() {
+    let site = Site::bare("schedules-off", Options::default()).await;
+    site.policy(on()).await;
+    site.team("team-a").await;
+    site.stage.start_controller(&[]).await.unwrap();
+    let told = site.told("VeleroNotConfigured").await;
+    assert!(told.message.contains("optional.backup.velero.enabled"), "{told:?}");
+}
