@@ -163,11 +163,12 @@ impl Passes {
         let certain = is_certain(&stale) && caches.unreadable_policies().is_empty();
         let velero = caches.velero();
         let (velero, velero_due) = self.schedules.pass(now, &observed, velero.as_ref(), certain, stop).await;
+        self.announcer.announce_incidents(now, &velero);
         if stop.is_cancelled() {
             return None;
         }
         admission.name_waits(&mut verdicts);
-        let figures = Figures::of(&verdicts, &admission, &suspended);
+        let figures = Figures::of(&verdicts, &admission, &suspended, &velero);
         let told = Told {
             now,
             verdicts: &verdicts,

@@ -1,11 +1,12 @@
-//! Events on Sandboxes, in the form that AgentTier delivers to its users' webhooks.
+//! Events on Sandboxes, and on Velero's Schedules, in the form that AgentTier delivers to its users' webhooks.
 //!
 //! AgentTier 0.8 delivers core/v1 Events on a Sandbox with reason `BackupCreated` or `BackupPruned`, and only
 //! those with `lastTimestamp` set (its source, event delivery).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
@@ -19,11 +20,15 @@ use crate::agenttier::Sandbox;
 use crate::api::FIELD_MANAGER;
 use crate::deadline::CALL_DEADLINE;
 use crate::leader::Leadership;
+use crate::schedules::{Findings, Incident};
+
+/// Kubernetes keeps Events for so long; what is older would be told as if it were new.
+const LATELY: SignedDuration = SignedDuration::from_hours(1);
 
 /// Something that happened to a recovery point of a Sandbox.
 #[derive(Debug, Clone)]
 pub struct Occasion {
-    /// `BackupCreated`, `BackupPruned`, `BackupFailed` or `WorkspaceSwitched`.
+    /// `BackupCreated`, `BackupPruned`, `BackupFailed`, `WorkspaceSwitched`, `VeleroBackupFailed` or `VeleroBackupMissed`.
     pub reason: &'static str,
     /// `Normal` or `Warning`.
     pub kind: &'static str,
@@ -40,6 +45,8 @@ pub struct Occasion {
 pub struct Announcer {
     queue: mpsc::Sender<Event>,
     sender: JoinHandle<()>,
+    /// Incidents that were told of.
+    told: BTreeSet<String>,
 }
 
 impl Announcer {
@@ -57,12 +64,47 @@ impl Announcer {
                 send(&client, &leadership, &event).await;
             }
         });
-        Self { queue, sender }
+        Self { queue, sender, told: BTreeSet::new() }
     }
 
     /// Announces something on a Sandbox.
     pub fn announce(&self, sandbox: &Sandbox, occasion: Occasion) {
-        if self.queue.try_send(render(sandbox, occasion)).is_err() {
+        let meta = &sandbox.metadata;
+        let involved = ObjectReference {
+            api_version: Some("agenttier.io/v1alpha1".into()),
+            kind: Some("Sandbox".into()),
+            name: meta.name.clone(),
+            namespace: meta.namespace.clone(),
+            uid: meta.uid.clone(),
+            ..ObjectReference::default()
+        };
+        self.send_later(render(involved, occasion));
+    }
+
+    /// Announces, on their Schedules, backups by Velero that failed or were missed lately. Each is told of once, however
+    /// often it is found.
+    pub fn announce_incidents(&mut self, now: Timestamp, findings: &Findings) {
+        let is_late = |incident: &&Incident| now.duration_since(incident.at) <= LATELY;
+        let incidents: Vec<&Incident> =
+            findings.namespaces.iter().filter_map(|found| found.incident.as_ref()).filter(is_late).collect();
+        let names: BTreeSet<String> = incidents.iter().map(|incident| incident.name()).collect();
+        self.told.retain(|name| names.contains(name));
+        for incident in incidents {
+            if self.told.insert(incident.name()) {
+                let occasion = Occasion {
+                    reason: incident.reason,
+                    kind: "Warning",
+                    message: incident.message.clone(),
+                    about: incident.about.clone(),
+                    at: incident.at,
+                };
+                self.send_later(render(incident.schedule.clone(), occasion));
+            }
+        }
+    }
+
+    fn send_later(&self, event: Event) {
+        if self.queue.try_send(event).is_err() {
             tracing::warn!("too many events at once; one is dropped");
         }
     }
@@ -119,23 +161,15 @@ async fn try_to_send(client: &Client, leadership: &Leadership, event: &Event) ->
     }
 }
 
-fn render(sandbox: &Sandbox, occasion: Occasion) -> Event {
-    let meta = &sandbox.metadata;
+fn render(involved: ObjectReference, occasion: Occasion) -> Event {
     Event {
         metadata: ObjectMeta {
             // Deterministic: a restart does not announce the same thing twice.
             name: Some(format!("{}.{}", occasion.about, occasion.reason.to_lowercase())),
-            namespace: meta.namespace.clone(),
+            namespace: involved.namespace.clone(),
             ..ObjectMeta::default()
         },
-        involved_object: ObjectReference {
-            api_version: Some("agenttier.io/v1alpha1".into()),
-            kind: Some("Sandbox".into()),
-            name: meta.name.clone(),
-            namespace: meta.namespace.clone(),
-            uid: meta.uid.clone(),
-            ..ObjectReference::default()
-        },
+        involved_object: involved,
         reason: Some(occasion.reason.into()),
         message: Some(occasion.message),
         type_: Some(occasion.kind.into()),
@@ -189,7 +223,7 @@ mod tests {
         }));
         let announcer = Announcer::start(client, Leadership::alone());
         announcer.announce(&sandbox.expect("a Sandbox"), occasion);
-        let Announcer { queue, sender } = announcer;
+        let Announcer { queue, sender, .. } = announcer;
         drop(queue);
         sender.await.expect("it ends by itself");
         codes.len() - left.lock().expect("nobody panics").len()

@@ -11,6 +11,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::velero_figures::VeleroFigures;
+use crate::schedules::Findings;
+
 /// Figures of one pass: no volume has a name in them, so that ten thousand make no more series than ten.
 #[derive(Debug, Clone)]
 pub struct Figures {
@@ -24,12 +27,18 @@ pub struct Figures {
     waiting: BTreeMap<(ActionKind, Reason), usize>,
     suspended: BTreeMap<Reason, bool>,
     per_minute: f64,
+    velero: VeleroFigures,
 }
 
 impl Figures {
     /// Counts.
     #[must_use]
-    pub fn of(verdicts: &[Verdict], admission: &Admission, suspended: &[Suspension]) -> Self {
+    pub fn of(
+        verdicts: &[Verdict],
+        admission: &Admission,
+        suspended: &[Suspension],
+        velero: &Findings,
+    ) -> Self {
         let mut figures = Self {
             volumes: BTreeMap::new(),
             points: BTreeMap::new(),
@@ -38,6 +47,7 @@ impl Figures {
             waiting: BTreeMap::new(),
             suspended: SUSPENDING.map(|reason| (reason, false)).into(),
             per_minute: admission.per_minute,
+            velero: VeleroFigures::of(velero),
         };
         for verdict in verdicts {
             figures.add(verdict);
@@ -111,12 +121,13 @@ impl Figures {
             suspended,
         )?;
         let allowed = Some(self.per_minute);
-        value(encoder, "snapshots_per_minute_allowed", "Snapshots that may be started a minute", allowed)
+        value(encoder, "snapshots_per_minute_allowed", "Snapshots that may be started a minute", allowed)?;
+        self.velero.encode(now, encoder)
     }
 }
 
 /// Writes a gauge with its series; one without any is named all the same.
-fn gauge<const N: usize>(
+pub(super) fn gauge<const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -141,6 +152,6 @@ pub(super) fn value(
 }
 
 #[allow(clippy::cast_precision_loss, reason = "nobody has 2^52 volumes")]
-fn as_float(count: usize) -> f64 {
+pub(super) fn as_float(count: usize) -> f64 {
     count as f64
 }

@@ -9,6 +9,7 @@ mod policy_status;
 mod repetition;
 mod status_writer;
 mod tally;
+mod velero_figures;
 mod velero_told;
 #[cfg(test)]
 mod verdict_fixture;

@@ -6,6 +6,7 @@ use agenttier_backup_plan::schedules::{Plan, Why, Wish};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::incident::Incident;
 use super::read_back::Course;
 use super::site::{LocationTrouble, Obstacle};
 
@@ -43,6 +44,8 @@ pub struct Finding {
     pub took: Option<SignedDuration>,
     /// The time between two backups.
     pub period: Option<SignedDuration>,
+    /// The backup that went wrong, and was not followed by one that did not.
+    pub incident: Option<Incident>,
 }
 
 /// What there is to say of all of Layer 2.
@@ -113,6 +116,7 @@ impl Finding {
             last_success: course.and_then(|course| course.last_success),
             took: course.and_then(|course| course.took),
             period: course.and_then(|course| course.period),
+            incident: None,
         }
     }
 }

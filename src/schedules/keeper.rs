@@ -1,15 +1,17 @@
 //! Keeping the Schedules: what a pass leaves for the next one, and the calls.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
-use velero::{Backup, Cron};
+use velero::{Backup, Cron, Schedule};
 
 use super::cluster::ClusterIdentity;
 use super::findings::{Finding, Findings};
+use super::incident::Incident;
 use super::orders::{Order, Orders, SERVERS, orders};
 use super::read_back::{Course, course};
 use super::rules::VeleroRegime;
@@ -76,6 +78,8 @@ impl Keeper {
                 }
             }
         };
+        // Where nobody wants backups by Velero nothing stands in their way.
+        let obstacle = obstacle.filter(|_| !regime.policies.is_empty());
         (Findings { obstacle, ..Findings::default() }, None)
     }
 
@@ -178,10 +182,16 @@ impl Keeper {
             let failing = self.failing.get(name)?;
             Some((failing.reason, failing.message.as_str()))
         };
-        let namespaces = worked_out
-            .plans
-            .iter()
-            .map(|plan| Finding::of(plan, courses.get(&plan.name), failure(&plan.name)));
+        let schedules: BTreeMap<String, &Arc<Schedule>> =
+            sight.schedules.seen().unwrap_or_default().iter().map(|live| (live.name_any(), live)).collect();
+        let namespaces = worked_out.plans.iter().map(|plan| {
+            let course = courses.get(&plan.name);
+            let live = schedules.get(&plan.name).zip(course);
+            Finding {
+                incident: live.and_then(|(schedule, course)| Incident::of(schedule, course)),
+                ..Finding::of(plan, course, failure(&plan.name))
+            }
+        });
         let volume_policy = failure(&format!("configmap/{VOLUME_POLICY}"))
             .map(|(_, message)| format!("ConfigMap {VOLUME_POLICY}: {message}"));
         Findings {

@@ -7,6 +7,7 @@
 mod cluster;
 mod drift;
 mod findings;
+mod incident;
 mod keeper;
 mod orders;
 mod read_back;
@@ -19,6 +20,7 @@ mod write;
 pub use cluster::{ClusterIdentity, cluster_name};
 pub use drift::{Drift, drift};
 pub use findings::{Finding, Findings, State};
+pub use incident::Incident;
 pub use keeper::Keeper;
 pub use orders::{Order, Orders, orders};
 pub use read_back::{Course, FailedBackup, course};

@@ -3,5 +3,6 @@
 mod absent;
 mod backups;
 mod edits;
+mod inputs;
 mod rendered;
 mod site;

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::verdict_fixture::verdict;
 use super::*;
+use crate::schedules::{Finding, Findings, State};
 
 fn point(name: &str, readiness: Readiness) -> Judged {
     Judged {
@@ -66,8 +67,57 @@ fn metrics() -> Metrics {
     metrics.created();
     metrics.pruned();
     metrics.failed(ActionKind::TakeSnapshot, "QuotaExceeded");
-    metrics.passed(now, Duration::from_millis(70), Figures::of(&verdicts, &admission(), &suspended));
+    metrics.passed(
+        now,
+        Duration::from_millis(70),
+        Figures::of(&verdicts, &admission(), &suspended, &velero()),
+    );
     metrics
+}
+
+/// Three namespaces, and how their backups stand.
+fn velero() -> Findings {
+    let found = |namespace: &str, state, trouble: Option<&str>, hours_ago: Option<i64>| Finding {
+        namespace: namespace.into(),
+        schedule: format!("east-{namespace}"),
+        policy: "gold".into(),
+        state,
+        trouble: trouble.map(|reason| (reason.to_owned(), String::new())),
+        scheduled: true,
+        last_success: hours_ago.map(|ago| Timestamp::now() - SignedDuration::from_hours(ago)),
+        took: Some(SignedDuration::from_mins(30)),
+        period: Some(SignedDuration::from_hours(1)),
+        incident: None,
+    };
+    Findings {
+        namespaces: vec![
+            found("a", State::BackedUp, None, Some(2)),
+            found("b", State::Failing, Some("BackupMissed"), Some(30)),
+            found("c", State::Awaited, None, None),
+        ],
+        at_once: 2,
+        ..Findings::default()
+    }
+}
+
+#[test]
+fn layer_2_is_counted_by_namespace() {
+    let text = metrics().text();
+    for line in [
+        r#"velero_namespaces{policy="gold",state="BackedUp",reason=""} 1.0"#,
+        r#"velero_namespaces{policy="gold",state="Failing",reason="BackupMissed"} 1.0"#,
+        r#"velero_namespaces{policy="gold",state="Awaited",reason=""} 1.0"#,
+        // Three times half of each hour, two at a time.
+        "velero_queue_load_ratio 0.75",
+    ] {
+        let line = format!("agenttier_backup_{line}");
+        assert!(text.contains(&line), "no {line} in\n{text}");
+    }
+    let oldest = r#"agenttier_backup_oldest_newest_velero_backup_age_seconds{policy="gold"} "#;
+    let age = text.lines().find_map(|line| line.strip_prefix(oldest)).expect("it is told");
+    let age: f64 = age.parse().expect("a number");
+    assert!((108_000.0..108_060.0).contains(&age), "that of b, 30 h: {age}");
+    assert!(!text.contains("velero_unusable{"), "{text}");
 }
 
 #[test]

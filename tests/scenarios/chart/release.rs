@@ -143,8 +143,8 @@ async fn the_controller_runs_twice_and_as_a_restricted_pod() {
 async fn the_controller_knows_what_it_is_given() {
     let chart = folder("chart").display().to_string();
     let velero = "optional.backup.velero.enabled=true,optional.backup.velero.clusterName=east";
-    let args =
-        ["template", RELEASE, &chart, "-n", RELEASE, "-s", "templates/deployment.yaml", "--set", velero];
+    let mut args = vec!["template", RELEASE, &chart, "-n", RELEASE, "--kube-version", "1.33"];
+    args.extend(["-s", "templates/deployment.yaml", "--set", velero]);
     let rendered = installed().helm(&args).await.unwrap();
     let rendered: Deployment = serde_saphyr::from_str(&rendered).unwrap();
     let mut pod = rendered.spec.unwrap().template.spec.unwrap();

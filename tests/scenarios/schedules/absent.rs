@@ -4,7 +4,7 @@ use agenttier_backup::api::VeleroSpec;
 use double::Options;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use testbed::VELERO_NAMESPACE;
 
@@ -33,7 +33,7 @@ async fn velero_may_come_later_piece_by_piece() {
     let told = site.told("VeleroServerMissing").await;
     assert!(told.message.contains("no Deployment velero in namespace velero"), "{told:?}");
     assert!(told.message.contains("optional.backup.velero.namespace"), "it may be in another one: {told:?}");
-    assert_eq!(site.schedules().list(&Default::default()).await.unwrap().items.len(), 0);
+    assert_eq!(site.schedules().list(&ListParams::default()).await.unwrap().items.len(), 0);
 
     // An older one comes, and is upgraded.
     velero.create_deployment().await.unwrap();

@@ -94,11 +94,16 @@ impl Site {
 
     /// What the policy says of Layer 2, once it says this.
     pub(super) async fn told(&self, reason: &str) -> Condition {
+        self.told_with(reason, "").await
+    }
+
+    /// The same, once these words are in it.
+    pub(super) async fn told_with(&self, reason: &str, words: &str) -> Condition {
         let policies = Api::<BackupPolicy>::all(self.stage.client.clone());
         eventually(&format!("VeleroReady to be told with {reason}"), || async {
             let status = policies.get("stage").await?.status.unwrap_or_default();
             let told = status.conditions.into_iter().find(|condition| condition.type_ == "VeleroReady");
-            Ok(told.filter(|told| told.reason == reason))
+            Ok(told.filter(|told| told.reason == reason && told.message.contains(words)))
         })
         .await
     }

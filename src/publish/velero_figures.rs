@@ -1,0 +1,62 @@
+//! What there is to count of Layer 2.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::figures::{as_float, gauge, value};
+use crate::schedules::Findings;
+
+/// Figures of one pass: no namespace has a name in them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct VeleroFigures {
+    /// By policy, state and reason.
+    namespaces: BTreeMap<(String, String, String), usize>,
+    /// By policy, of each namespace's newest complete backup the oldest.
+    oldest: BTreeMap<String, Timestamp>,
+    load: Option<f64>,
+    /// Why Layer 2 does nothing.
+    obstacle: Option<&'static str>,
+}
+
+impl VeleroFigures {
+    pub(super) fn of(findings: &Findings) -> Self {
+        let mut figures = Self {
+            load: findings.load(),
+            obstacle: findings.obstacle.as_ref().map(crate::schedules::Obstacle::reason),
+            ..Self::default()
+        };
+        for found in &findings.namespaces {
+            let reason = found.trouble.as_ref().map(|(reason, _)| reason.clone()).unwrap_or_default();
+            let key = (found.policy.clone(), format!("{:?}", found.state), reason);
+            *figures.namespaces.entry(key).or_default() += 1;
+            if let Some(success) = found.last_success {
+                let oldest = figures.oldest.entry(found.policy.clone()).or_insert(success);
+                *oldest = success.min(*oldest);
+            }
+        }
+        figures
+    }
+
+    pub(super) fn encode(&self, now: Timestamp, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let namespaces = self.namespaces.iter().map(|((policy, state, reason), count)| {
+            (
+                [("policy", policy.clone()), ("state", state.clone()), ("reason", reason.clone())],
+                as_float(*count),
+            )
+        });
+        let help = "Namespaces with a Velero Schedule of ours, by how their backups stand and why not better";
+        gauge(encoder, "velero_namespaces", help, namespaces)?;
+        let oldest = self.oldest.iter().map(|(policy, oldest)| {
+            ([("policy", policy.clone())], now.duration_since(*oldest).as_secs_f64())
+        });
+        let help = "Age of the newest complete Velero backup of the namespace that is worst off";
+        gauge(encoder, "oldest_newest_velero_backup_age_seconds", help, oldest)?;
+        let obstacle = self.obstacle.iter().map(|reason| ([("reason", (*reason).to_owned())], 1.0));
+        gauge(encoder, "velero_unusable", "Why no Velero Schedule is made or kept", obstacle)?;
+        let help = "Share of the time that Velero is at work with backups of these namespaces";
+        value(encoder, "velero_queue_load_ratio", help, self.load)
+    }
+}
