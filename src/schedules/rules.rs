@@ -92,7 +92,7 @@ fn cron(text: &str) -> Result<Cron, Invalid> {
     if text.contains("TZ=") {
         return Err(invalid("the time zone belongs into timeZone".to_owned()));
     }
-    text.parse().map_err(|error: velero::CronError| invalid(error.to_string()))
+    text.parse().map_err(|error: velero::CronError| invalid(format!("{text:?}: {error}")))
 }
 
 fn length(field: &'static str, period: &Period) -> Result<SignedDuration, Invalid> {

@@ -60,6 +60,8 @@ async fn what_makes_no_sense_stops_nothing_else() {
     });
     let theirs = serde_json::from_value(theirs).unwrap();
     site.schedules().create(&PostParams::default(), &theirs).await.unwrap();
+    // It comes before the chart's own, which would back them up.
+    site.policy(VeleroSpec { cron: "not yet".into(), ..on() }).await;
     site.start_controller().await;
 
     // Refused at once, or named by the controller.

@@ -17,7 +17,10 @@ use crate::forge::files;
 
 impl Cluster {
     /// Makes the CRDs of a folder, and waits until they are established.
-    pub(crate) async fn install_crds(&self, folder: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// When one cannot be read, is there already or is not taken.
+    pub async fn install_crds(&self, folder: &Path) -> Result<()> {
         let api = Api::<CustomResourceDefinition>::all(self.client());
         try_join_all(files(folder)?.iter().map(async |file| {
             let text = std::fs::read_to_string(file)?;
