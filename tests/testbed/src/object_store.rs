@@ -23,7 +23,8 @@ const PROCESS: &str = "objectstore";
 /// Clients address buckets by path and sign their requests with the keys
 /// (Signature Version 4, for any region). An object lies in its bucket's folder
 /// at the path that is its key, and nothing else is in there: a test may read,
-/// spoil and remove objects as files. To make the store unavailable, kill it
+/// spoil and remove objects as files. One whose key ends in a slash, by which
+/// clients keep empty folders, is a folder. To make the store unavailable, kill it
 /// (connections are refused) or freeze it (nothing answers).
 #[derive(Debug)]
 pub struct ObjectStore {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // front answers requests: it looks at the signature, then asks the shelf.
@@ -51,14 +53,16 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request) error {
 	upload := query.Get("uploadId")
 	switch {
 	case r.Method == http.MethodPost && query.Has("uploads"):
-		return f.begin(w, object)
+		return f.begin(w, r, object)
 	case r.Method == http.MethodPost && upload != "":
 		return f.complete(w, r, object, upload)
 	case r.Method == http.MethodPut && upload != "":
 		return f.putPart(w, r, upload, query.Get("partNumber"))
 	case r.Method == http.MethodDelete && upload != "":
 		return answer(w, f.shelf.abort(upload))
-	case r.Method == http.MethodPut && r.Header.Get("X-Amz-Copy-Source") == "":
+	case r.Method == http.MethodPut && r.Header.Get(copySource) != "":
+		return f.copy(w, r, object)
+	case r.Method == http.MethodPut:
 		return f.put(w, r, object)
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		return f.get(w, r, object)
@@ -69,14 +73,17 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (f *front) get(w http.ResponseWriter, r *http.Request, object object) error {
-	file, about, err := f.shelf.open(object)
+	found, err := f.shelf.open(object)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = file.Close() }()
-	w.Header().Set("ETag", etag(about))
+	defer func() { _ = found.content.Close() }()
 	w.Header().Set("Content-Type", "application/octet-stream")
-	http.ServeContent(w, r, "", about.ModTime(), file)
+	for name, value := range found.headers {
+		w.Header().Set(name, value)
+	}
+	w.Header().Set("ETag", found.etag)
+	http.ServeContent(w, r, "", found.modified, found.content)
 	return nil
 }
 
@@ -85,11 +92,50 @@ func (f *front) put(w http.ResponseWriter, r *http.Request, object object) error
 	if err != nil {
 		return err
 	}
-	about, err := f.shelf.place(partial, object)
+	placed, err := f.shelf.place(partial, object, headersToKeep(r.Header))
 	if err != nil {
 		return err
 	}
-	w.Header().Set("ETag", etag(about))
+	w.Header().Set("ETag", placed.etag)
+	return nil
+}
+
+const copySource = "X-Amz-Copy-Source"
+
+// copy makes an object of another one, with the other one's headers or with new
+// ones.
+func (f *front) copy(w http.ResponseWriter, r *http.Request, object object) error {
+	path, err := url.PathUnescape(r.Header.Get(copySource))
+	if err != nil {
+		return refuse(http.StatusBadRequest, "InvalidArgument", "the source of the copy: %v", err)
+	}
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	source, err := f.shelf.object(bucket, key)
+	if err != nil {
+		return err
+	}
+	found, err := f.shelf.open(source)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = found.content.Close() }()
+	headers := found.headers
+	if r.Header.Get("X-Amz-Metadata-Directive") == "REPLACE" {
+		headers = headersToKeep(r.Header)
+	}
+	partial, _, err := f.shelf.write(found.content)
+	if err != nil {
+		return err
+	}
+	placed, err := f.shelf.place(partial, object, headers)
+	if err != nil {
+		return err
+	}
+	writeXML(w, http.StatusOK, struct {
+		XMLName      xml.Name `xml:"CopyObjectResult"`
+		ETag         string
+		LastModified string
+	}{ETag: placed.etag, LastModified: placed.modified.UTC().Format(time.RFC3339)})
 	return nil
 }
 
@@ -110,8 +156,8 @@ func (f *front) receive(r *http.Request) (string, error) {
 	return partial, nil
 }
 
-func (f *front) begin(w http.ResponseWriter, object object) error {
-	upload, err := f.shelf.begin()
+func (f *front) begin(w http.ResponseWriter, r *http.Request, object object) error {
+	upload, err := f.shelf.begin(headersToKeep(r.Header))
 	if err != nil {
 		return err
 	}
@@ -152,7 +198,7 @@ func (f *front) complete(w http.ResponseWriter, r *http.Request, object object, 
 	for _, part := range wanted.Part {
 		parts = append(parts, part.PartNumber)
 	}
-	about, err := f.shelf.complete(upload, parts, object)
+	placed, err := f.shelf.complete(upload, parts, object)
 	if err != nil {
 		return err
 	}
@@ -161,7 +207,7 @@ func (f *front) complete(w http.ResponseWriter, r *http.Request, object object, 
 		Bucket  string
 		Key     string
 		ETag    string
-	}{Bucket: object.bucket, Key: object.key, ETag: etag(about)})
+	}{Bucket: object.bucket, Key: object.key, ETag: placed.etag})
 	return nil
 }
 

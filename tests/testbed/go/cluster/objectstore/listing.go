@@ -23,6 +23,7 @@ type listing struct {
 	Name                  string
 	Prefix                string
 	Delimiter             string `xml:",omitempty"`
+	EncodingType          string `xml:",omitempty"`
 	MaxKeys               int
 	KeyCount              int
 	IsTruncated           bool
@@ -42,10 +43,11 @@ type listed struct {
 type common struct{ Prefix string }
 
 func (f *front) list(w http.ResponseWriter, bucket string, query url.Values) error {
-	if query.Get("encoding-type") != "" {
-		return refuse(http.StatusNotImplemented, "NotImplemented", "keys are not encoded here")
+	encoding := query.Get("encoding-type")
+	if encoding != "" && encoding != "url" {
+		return refuse(http.StatusBadRequest, "InvalidArgument", "encoding-type is %q", encoding)
 	}
-	page := listing{Name: bucket, Prefix: query.Get("prefix"), Delimiter: query.Get("delimiter"), MaxKeys: pageSize}
+	page := listing{Name: bucket, EncodingType: encoding, Prefix: query.Get("prefix"), Delimiter: query.Get("delimiter"), MaxKeys: pageSize}
 	if most := query.Get("max-keys"); most != "" {
 		wanted, err := strconv.Atoi(most)
 		if err != nil || wanted < 1 {
@@ -66,6 +68,9 @@ func (f *front) list(w http.ResponseWriter, bucket string, query url.Values) err
 		return err
 	}
 	page.fill(objects, after)
+	if encoding != "" {
+		page.encode()
+	}
 	writeXML(w, http.StatusOK, page)
 	return nil
 }
@@ -100,6 +105,17 @@ func (l *listing) fill(objects []listed, after string) {
 	}
 }
 
+// encode makes keys fit for XML, which has no form for most control characters.
+func (l *listing) encode() {
+	l.Prefix, l.Delimiter = url.QueryEscape(l.Prefix), url.QueryEscape(l.Delimiter)
+	for i := range l.Contents {
+		l.Contents[i].Key = url.QueryEscape(l.Contents[i].Key)
+	}
+	for i := range l.CommonPrefixes {
+		l.CommonPrefixes[i].Prefix = url.QueryEscape(l.CommonPrefixes[i].Prefix)
+	}
+}
+
 // objects gives all objects whose key begins with a prefix, in the order of
 // their keys' bytes.
 func (s *shelf) objects(bucket, prefix string) ([]listed, error) {
@@ -112,27 +128,38 @@ func (s *shelf) objects(bucket, prefix string) ([]listed, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it went while we looked
 		}
-		if err != nil || !entry.Type().IsRegular() {
+		if err != nil || path == folder || !entry.IsDir() && !entry.Type().IsRegular() {
 			return err
 		}
 		relative, err := filepath.Rel(folder, path)
-		if err != nil || !strings.HasPrefix(filepath.ToSlash(relative), prefix) {
-			return err
-		}
-		about, err := entry.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
-		objects = append(objects, listed{
-			Key:          filepath.ToSlash(relative),
-			LastModified: about.ModTime().UTC().Format(time.RFC3339),
-			ETag:         etag(about),
-			Size:         about.Size(),
-			StorageClass: "STANDARD",
-		})
+		key := filepath.ToSlash(relative)
+		if entry.IsDir() {
+			key += "/"
+		}
+		if !strings.HasPrefix(key, prefix) {
+			return nil
+		}
+		object := listed{Key: key, ETag: markersETag, StorageClass: "STANDARD"}
+		var about fs.FileInfo
+		if entry.IsDir() {
+			if about, err = s.marker(bucket, key, path); err != nil {
+				return nil // a folder that is no object
+			}
+		} else {
+			about, err = entry.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			object.ETag, object.Size = etag(about), about.Size()
+		}
+		object.LastModified = about.ModTime().UTC().Format(time.RFC3339)
+		objects = append(objects, object)
 		return nil
 	})
 	slices.SortFunc(objects, func(a, b listed) int { return strings.Compare(a.Key, b.Key) })

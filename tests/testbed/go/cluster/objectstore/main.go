@@ -1,8 +1,9 @@
 // Command objectstore is an S3 server whose buckets are folders.
 //
-// It has what Velero's S3 plugin asks of a store: objects are put (also in
-// parts), read, listed and deleted, by requests that are signed. A test reads
-// and writes the objects where the server keeps them.
+// It has what Velero's S3 plugin and rclone ask of a store: objects are put
+// (also in parts) with metadata, copied, read, listed and deleted, by requests
+// that are signed. A test reads and writes the objects where the server keeps
+// them.
 package main
 
 import (
@@ -24,9 +25,10 @@ Usage:
 
 Flags:
   --root DIR        Holds the buckets, a folder each (required). An object lies at
-                    the path that is its key; nothing else is in there.
-  --scratch DIR     Holds what is not a whole object yet (required); on the same
-                    file system.
+                    the path that is its key; nothing else is in there. One
+                    whose key ends in a slash is a folder.
+  --scratch DIR     Holds what is not a whole object yet, and the metadata of
+                    objects (required); on the same file system.
   --listen ADDRESS  Default 127.0.0.1:0, any free port. The first line of output
                     tells the URL.
 

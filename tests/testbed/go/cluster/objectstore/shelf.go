@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // shelf keeps objects as files.
@@ -55,13 +56,13 @@ func (s *shelf) bucket(name string) (string, error) {
 }
 
 // object names an object. Its key has to be a path as it stands, so that the
-// path tells the key.
+// path tells the key; but for the slash at the end of a marker's.
 func (s *shelf) object(bucket, key string) (object, error) {
 	folder, err := s.bucket(bucket)
 	if err != nil {
 		return object{}, err
 	}
-	for part := range strings.SplitSeq(key, "/") {
+	for part := range strings.SplitSeq(strings.TrimSuffix(key, "/"), "/") {
 		if slices.Contains([]string{"", ".", ".."}, part) || strings.Contains(part, "\x00") {
 			return object{}, refuse(http.StatusBadRequest, "InvalidArgument", "the key %q is not a path, as it has to be here", key)
 		}
@@ -69,22 +70,51 @@ func (s *shelf) object(bucket, key string) (object, error) {
 	return object{bucket: bucket, key: key, folder: folder, path: filepath.Join(folder, key)}, nil
 }
 
-func (s *shelf) open(object object) (*os.File, fs.FileInfo, error) {
-	file, err := os.Open(object.path)
-	if isAbsent(err) {
-		return nil, nil, noSuchKey(object.key)
+// opened is a version of an object, to be read.
+type opened struct {
+	content  io.ReadSeekCloser
+	etag     string
+	modified time.Time
+	headers  map[string]string
+}
+
+type nothing struct{ *strings.Reader }
+
+func (nothing) Close() error { return nil }
+
+func (s *shelf) open(object object) (*opened, error) {
+	// The content and its label are of one version.
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	found := &opened{content: nothing{strings.NewReader("")}, etag: markersETag}
+	if object.isMarker() {
+		about, err := s.marker(object.bucket, object.key, object.path)
+		if err != nil {
+			return nil, err
+		}
+		found.modified = about.ModTime()
+	} else {
+		file, err := os.Open(object.path)
+		if isAbsent(err) {
+			return nil, noSuchKey(object.key)
+		}
+		if err != nil {
+			return nil, err
+		}
+		about, err := file.Stat()
+		if err == nil && !about.Mode().IsRegular() {
+			err = noSuchKey(object.key)
+		}
+		if err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+		found.content, found.etag, found.modified = file, etag(about), about.ModTime()
 	}
-	if err != nil {
-		return nil, nil, err
+	var err error
+	if found.headers, err = s.headersOf(object, found.etag); err != nil {
+		return nil, errors.Join(err, found.content.Close())
 	}
-	about, err := file.Stat()
-	if err == nil && !about.Mode().IsRegular() {
-		err = noSuchKey(object.key)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, file.Close())
-	}
-	return file, about, nil
+	return found, nil
 }
 
 // write stores what is no object yet. It gives the file and the SHA-256 of its
@@ -102,22 +132,51 @@ func (s *shelf) write(body io.Reader) (string, string, error) {
 	return file.Name(), hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// place makes a written file an object, all at once.
-func (s *shelf) place(file string, object object) (fs.FileInfo, error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	// The bucket itself is not made anew if it has gone meanwhile.
-	_, err := s.bucket(object.bucket)
+// placed tells of an object that has come into place.
+type placed struct {
+	etag     string
+	modified time.Time
+}
+
+// place makes a written file an object with these headers, all at once.
+func (s *shelf) place(file string, object object, headers map[string]string) (placed, error) {
+	about, err := os.Stat(file)
+	if err == nil {
+		s.changing.Lock()
+		defer s.changing.Unlock()
+		if object.isMarker() {
+			return s.placeMarker(file, about, object, headers)
+		}
+		// The bucket itself is not made anew if it has gone meanwhile.
+		_, err = s.bucket(object.bucket)
+	}
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(object.path), 0o755)
+	}
+	if err == nil {
+		err = s.attach(object, label{ETag: etag(about), Headers: headers})
 	}
 	if err == nil {
 		err = os.Rename(file, object.path)
 	}
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(file))
+		return placed{}, errors.Join(err, os.Remove(file))
 	}
-	return os.Stat(object.path)
+	return placed{etag: etag(about), modified: about.ModTime()}, nil
+}
+
+func (s *shelf) placeMarker(file string, about fs.FileInfo, object object, headers map[string]string) (placed, error) {
+	_, err := s.bucket(object.bucket)
+	if err == nil && about.Size() > 0 {
+		err = refuse(http.StatusBadRequest, "InvalidArgument", "the object %q is a folder here and has no content", object.key)
+	}
+	if err == nil {
+		err = os.MkdirAll(object.path, 0o755)
+	}
+	if err == nil {
+		err = s.attach(object, label{ETag: markersETag, Headers: headers})
+	}
+	return placed{etag: markersETag, modified: about.ModTime()}, errors.Join(err, os.Remove(file))
 }
 
 // remove takes an object away, and the folders that it leaves empty. One that
@@ -125,13 +184,27 @@ func (s *shelf) place(file string, object object) (fs.FileInfo, error) {
 func (s *shelf) remove(object object) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	if about, err := os.Lstat(object.path); err == nil && about.IsDir() {
-		return nil // a prefix of other keys, and no object
+	folder := filepath.Clean(object.path)
+	if !object.isMarker() {
+		if about, err := os.Lstat(object.path); err == nil && about.IsDir() {
+			return nil // a prefix of other keys, and no object
+		}
+		if err := os.Remove(object.path); err != nil && !isAbsent(err) {
+			return err
+		}
+		folder = filepath.Dir(object.path)
 	}
-	if err := os.Remove(object.path); err != nil && !isAbsent(err) {
+	if err := s.detach(object); err != nil {
 		return err
 	}
-	for folder := filepath.Dir(object.path); folder != object.folder; folder = filepath.Dir(folder) {
+	for ; folder != object.folder; folder = filepath.Dir(folder) {
+		key, err := filepath.Rel(object.folder, folder)
+		if err != nil {
+			return err
+		}
+		if _, err := s.marker(object.bucket, filepath.ToSlash(key)+"/", folder); err == nil {
+			break // it is an object itself
+		}
 		if err := os.Remove(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			break // it holds other objects
 		}

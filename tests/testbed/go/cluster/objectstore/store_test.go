@@ -42,6 +42,11 @@ func start(t *testing.T) store {
 // ask sends a request that who has signed. It gives the status and the body.
 func (s store) ask(who owner, method, target, body string, headers ...string) (int, string) {
 	s.t.Helper()
+	return s.send(s.signed(who, method, target, body, headers...))
+}
+
+func (s store) signed(who owner, method, target, body string, headers ...string) *http.Request {
+	s.t.Helper()
 	request, err := http.NewRequestWithContext(s.t.Context(), method, s.url+target, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
@@ -64,10 +69,16 @@ func (s store) ask(who owner, method, target, body string, headers ...string) (i
 	request.Host = request.URL.Host
 	request.Header.Set("Authorization", fmt.Sprintf("%s Credential=%s/%s, SignedHeaders=%s, Signature=%s",
 		algorithm, who.accessKey, scope, said.headers, who.sign(request, said, scope)))
-	return s.send(request)
+	return request
 }
 
 func (s store) send(request *http.Request) (int, string) {
+	s.t.Helper()
+	status, _, body := s.exchange(request)
+	return status, body
+}
+
+func (s store) exchange(request *http.Request) (int, http.Header, string) {
 	s.t.Helper()
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -78,7 +89,16 @@ func (s store) send(request *http.Request) (int, string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return response.StatusCode, string(answer)
+	return response.StatusCode, response.Header, string(answer)
+}
+
+// wantHeader asks as anna what an object is labelled with.
+func (s store) wantHeader(target, name, want string) {
+	s.t.Helper()
+	request := s.signed(anna, http.MethodHead, target, "")
+	if status, headers, _ := s.exchange(request); status != http.StatusOK || headers.Get(name) != want {
+		s.t.Errorf("%s of %s: %d %q, want %q", name, target, status, headers.Get(name), want)
+	}
 }
 
 // want asks as anna, and wants a status and a part of the answer.
@@ -210,6 +230,82 @@ func TestAnUploadInParts(t *testing.T) {
 	s.want(http.StatusOK, "ETag", http.MethodPost, upload, list)
 	s.want(http.StatusOK, "firstsecond", http.MethodGet, "/b/big", "")
 	s.want(http.StatusNotFound, "NoSuchUpload", http.MethodDelete, upload, "")
+}
+
+func TestObjectsAreLabelled(t *testing.T) {
+	s := start(t)
+	const name = "X-Amz-Meta-Mode"
+	s.want(http.StatusOK, "", http.MethodPut, "/b/key", "content", name, "100755", "Content-Type", "text/x")
+	s.wantHeader("/b/key", name, "100755")
+	s.wantHeader("/b/key", "Content-Type", "text/x")
+	s.want(http.StatusOK, "CopyObjectResult", http.MethodPut, "/b/a/kept", "", copySource, "/b/key")
+	s.want(http.StatusOK, "CopyObjectResult", http.MethodPut, "/b/a/n%C3%A4w", "", copySource, "b/a%2Fkept",
+		"X-Amz-Metadata-Directive", "REPLACE", name, "100644")
+	s.want(http.StatusOK, "content", http.MethodGet, "/b/a/n%C3%A4w", "")
+	s.wantHeader("/b/a/kept", name, "100755")
+	s.wantHeader("/b/a/n%C3%A4w", name, "100644")
+	s.want(http.StatusNotFound, "NoSuchKey", http.MethodPut, "/b/x", "", copySource, "/b/absent")
+
+	var begun struct{ UploadId string }
+	answer := s.want(http.StatusOK, "upload-", http.MethodPost, "/b/big?uploads", "", name, "100600")
+	if err := xml.Unmarshal([]byte(answer), &begun); err != nil {
+		t.Fatal(err)
+	}
+	upload := "/b/big?uploadId=" + begun.UploadId
+	s.want(http.StatusOK, "", http.MethodPut, upload+"&partNumber=1", "x")
+	s.want(http.StatusOK, "", http.MethodPost, upload,
+		"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>")
+	s.wantHeader("/b/big", name, "100600")
+
+	// Neither another version nor what a test writes has the label of the one before.
+	s.want(http.StatusOK, "", http.MethodPut, "/b/key", "content")
+	s.wantHeader("/b/key", name, "")
+	if err := os.WriteFile(filepath.Join(s.root, "b", "big"), []byte("spoilt"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.wantHeader("/b/big", name, "")
+	s.want(http.StatusNoContent, "", http.MethodDelete, "/b/a/kept", "")
+	if err := os.WriteFile(filepath.Join(s.root, "b", "a", "kept"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.wantHeader("/b/a/kept", name, "")
+}
+
+func TestEmptyFoldersAreMarked(t *testing.T) {
+	s := start(t)
+	folder := filepath.Join(s.root, "b", "p", "q")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.want(http.StatusNotFound, "", http.MethodHead, "/b/p/q/", "") // no object by itself
+	s.want(http.StatusBadRequest, "InvalidArgument", http.MethodPut, "/b/p/q/", "x")
+	s.want(http.StatusOK, "", http.MethodPut, "/b/p/q/", "", "X-Amz-Meta-Mtime", "1")
+	s.wantHeader("/b/p/q/", "X-Amz-Meta-Mtime", "1")
+	s.want(http.StatusNotFound, "", http.MethodHead, "/b/p/q", "")
+	for query, want := range map[string]string{
+		"":                         "<KeyCount>1</KeyCount><IsTruncated>false</IsTruncated><Contents><Key>p/q/</Key>",
+		"&prefix=p/&delimiter=/":   "<CommonPrefixes><Prefix>p/q/</Prefix></CommonPrefixes>",
+		"&prefix=p/q/&delimiter=/": "<Contents><Key>p/q/</Key>",
+	} {
+		s.want(http.StatusOK, want, http.MethodGet, "/b?list-type=2"+query, "")
+	}
+	s.want(http.StatusOK, "", http.MethodPut, "/b/p/q/file", "x")
+	s.want(http.StatusNoContent, "", http.MethodDelete, "/b/p/q/file", "")
+	s.wantHeader("/b/p/q/", "X-Amz-Meta-Mtime", "1") // an object goes when it is deleted
+	s.want(http.StatusNoContent, "", http.MethodDelete, "/b/p/q/", "")
+	s.want(http.StatusNotFound, "NoSuchKey", http.MethodGet, "/b/p/q/", "")
+	if entries, err := os.ReadDir(filepath.Join(s.root, "b")); err != nil || len(entries) > 0 {
+		t.Errorf("empty folders are left: %v (%v)", entries, err)
+	}
+}
+
+func TestKeysAreEncodedOnDemand(t *testing.T) {
+	s := start(t)
+	s.want(http.StatusOK, "", http.MethodPut, "/b/p%01/new%0Aline+%25", "x")
+	s.want(http.StatusOK, "<Key>p%01%2Fnew%0Aline%2B%25</Key>", http.MethodGet, "/b?list-type=2&encoding-type=url", "")
+	s.want(http.StatusOK, "<Prefix>p%01%2F</Prefix></CommonPrefixes>", http.MethodGet,
+		"/b?list-type=2&encoding-type=url&delimiter=/", "")
+	s.want(http.StatusBadRequest, "InvalidArgument", http.MethodGet, "/b?list-type=2&encoding-type=base64", "")
 }
 
 func TestListingsComeInPages(t *testing.T) {

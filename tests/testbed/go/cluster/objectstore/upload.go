@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -11,12 +12,22 @@ import (
 	"strings"
 )
 
-// An upload in parts is a folder in scratch with a file per part. Its id is the
-// folder's name.
-const uploadPrefix = "upload-"
+// An upload in parts is a folder in scratch with a file per part, and one with
+// the headers of the object to be. Its id is the folder's name.
+const (
+	uploadPrefix  = "upload-"
+	uploadHeaders = "headers"
+)
 
-func (s *shelf) begin() (string, error) {
+func (s *shelf) begin(headers map[string]string) (string, error) {
 	folder, err := os.MkdirTemp(s.scratch, uploadPrefix)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(headers)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, uploadHeaders), text, 0o644)
+	}
 	return filepath.Base(folder), err
 }
 
@@ -41,29 +52,37 @@ func (s *shelf) placePart(file, id string, number int) (fs.FileInfo, error) {
 }
 
 // complete makes an object of these parts of an upload, in this order.
-func (s *shelf) complete(id string, numbers []int, object object) (fs.FileInfo, error) {
+func (s *shelf) complete(id string, numbers []int, object object) (placed, error) {
 	folder, err := s.upload(id)
 	if err != nil {
-		return nil, err
+		return placed{}, err
+	}
+	var headers map[string]string
+	text, err := os.ReadFile(filepath.Join(folder, uploadHeaders))
+	if err == nil {
+		err = json.Unmarshal(text, &headers)
+	}
+	if err != nil {
+		return placed{}, err
 	}
 	var parts []io.Reader
 	for _, number := range numbers {
 		part, err := os.Open(filepath.Join(folder, strconv.Itoa(number)))
 		if err != nil {
-			return nil, refuse(http.StatusBadRequest, "InvalidPart", "part %d has not come", number)
+			return placed{}, refuse(http.StatusBadRequest, "InvalidPart", "part %d has not come", number)
 		}
 		defer func() { _ = part.Close() }()
 		parts = append(parts, part)
 	}
 	whole, _, err := s.write(io.MultiReader(parts...))
 	if err != nil {
-		return nil, err
+		return placed{}, err
 	}
-	about, err := s.place(whole, object)
+	made, err := s.place(whole, object, headers)
 	if err != nil {
-		return nil, err
+		return placed{}, err
 	}
-	return about, os.RemoveAll(folder)
+	return made, os.RemoveAll(folder)
 }
 
 func (s *shelf) abort(id string) error {

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// label is what an object has beside its content: the headers that it was put
+// with and is read with. It lies in scratch, so that a bucket holds nothing but
+// objects, and says of which version it is: a file that a test has written
+// itself has none.
+type label struct {
+	ETag    string
+	Headers map[string]string
+}
+
+const metadataPrefix = "X-Amz-Meta-"
+
+// headersToKeep picks, of a request's headers, those that belong to the object.
+func headersToKeep(all http.Header) map[string]string {
+	kept := map[string]string{}
+	for name, values := range all {
+		if name == "Content-Type" || strings.HasPrefix(name, metadataPrefix) {
+			kept[name] = strings.Join(values, ",")
+		}
+	}
+	return kept
+}
+
+func (s *shelf) labelPath(bucket, key string) string {
+	name := sha256.Sum256([]byte(bucket + "/" + key))
+	return filepath.Join(s.scratch, "labels", hex.EncodeToString(name[:]))
+}
+
+// attach labels an object, in place of what it was labelled with.
+func (s *shelf) attach(object object, label label) error {
+	text, err := json.Marshal(label)
+	if err != nil {
+		return err
+	}
+	path := s.labelPath(object.bucket, object.key)
+	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, text, 0o644))
+}
+
+func (s *shelf) detach(object object) error {
+	err := os.Remove(s.labelPath(object.bucket, object.key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// headersOf gives the headers of a version of an object.
+func (s *shelf) headersOf(object object, etag string) (map[string]string, error) {
+	text, err := os.ReadFile(s.labelPath(object.bucket, object.key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found label
+	if err := json.Unmarshal(text, &found); err != nil || found.ETag != etag {
+		return nil, err
+	}
+	return found.Headers, nil
+}
+
+// A marker is an object whose key ends in a slash. It has no content; clients
+// keep empty folders by it. Here it is a folder that has a label.
+
+func (o object) isMarker() bool { return strings.HasSuffix(o.key, "/") }
+
+// marker gives what there is to know of the folder at a path, if it is a marker.
+func (s *shelf) marker(bucket, key, path string) (fs.FileInfo, error) {
+	if about, err := os.Stat(path); err != nil || !about.IsDir() {
+		return nil, noSuchKey(key)
+	}
+	about, err := os.Stat(s.labelPath(bucket, key))
+	if isAbsent(err) {
+		return nil, noSuchKey(key)
+	}
+	return about, err
+}
+
+const markersETag = `"marker-0"`
