@@ -10,6 +10,7 @@ pub(crate) enum Pins {
     Helm,
     Velero,
     VeleroPlugin,
+    Rclone,
 }
 
 impl Pins {
@@ -19,6 +20,7 @@ impl Pins {
             Self::Helm => "helm",
             Self::Velero => "velero",
             Self::VeleroPlugin => "velero-plugin",
+            Self::Rclone => "rclone",
         }
     }
 
@@ -28,6 +30,7 @@ impl Pins {
             Self::Helm => include_str!("../go/helm/go.mod"),
             Self::Velero => include_str!("../go/velero/go.mod"),
             Self::VeleroPlugin => include_str!("../go/velero-plugin/go.mod"),
+            Self::Rclone => include_str!("../go/rclone/go.mod"),
         }
     }
 }
@@ -128,6 +131,16 @@ pub(crate) const VELERO_PLUGIN: Component = Component {
     fit: Fit::None,
 };
 
+/// What copies files to S3 and back. Its main function is ours: the whole of it
+/// takes many times as long to build.
+pub(crate) const RCLONE: Component = Component {
+    name: "rclone",
+    package: "backup.agenttier.io/testbed/rclone",
+    module: "github.com/rclone/rclone",
+    pins: Pins::Rclone,
+    fit: Fit::None,
+};
+
 const fn kubernetes(name: &'static str, package: &'static str) -> Component {
     Component { name, package, module: "k8s.io/kubernetes", pins: Pins::Cluster, fit: Fit::Minor }
 }
@@ -202,7 +215,7 @@ mod tests {
 
     #[test]
     fn every_component_has_a_pinned_version() {
-        for component in CLUSTER.iter().chain([&HELM, &VELERO, &VELERO_PLUGIN]) {
+        for component in CLUSTER.iter().chain([&HELM, &VELERO, &VELERO_PLUGIN, &RCLONE]) {
             assert!(component.version()[0] > 0 || component.name == "kwok", "{component:?}");
         }
     }

@@ -80,6 +80,6 @@ pub use storage::{SNAPSHOT_CLASS, STORAGE_CLASS, WAITING_STORAGE_CLASS};
 pub use store::{Change, Store, Stored};
 pub use testbed::Testbed;
 pub use velero::{VELERO_NAMESPACE, Velero, VeleroPlan};
-pub use volume::{Entry, Tree, Volume, difference};
+pub use volume::{Entry, Tree, Volume, difference, tree};
 pub use wait::until;
 pub use wrong_clock::WrongClock;

@@ -71,6 +71,7 @@ async fn main() -> Result<()> {
     match arguments.command {
         Command::Build => {
             testbed.build_velero(&Console::default()).await?;
+            testbed.rclone(&Console::default()).await?;
             println!("All components are ready.");
             Ok(())
         }

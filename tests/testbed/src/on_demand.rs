@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use tokio::sync::OnceCell;
 
-use crate::components::{PLAIN_LDFLAGS, VELERO, VELERO_LDFLAGS, VELERO_PLUGIN};
+use crate::components::{PLAIN_LDFLAGS, RCLONE, VELERO, VELERO_LDFLAGS, VELERO_PLUGIN};
 use crate::forge::files;
 use crate::go::{Build, Go, Runner};
 use crate::progress::Progress;
@@ -19,6 +19,7 @@ pub(crate) struct OnDemand {
     runner: Runner,
     velero: OnceCell<VeleroBinaries>,
     velero_crds: OnceCell<PathBuf>,
+    rclone: OnceCell<PathBuf>,
 }
 
 /// What Velero runs from.
@@ -30,7 +31,14 @@ pub(crate) struct VeleroBinaries {
 
 impl OnDemand {
     pub(crate) fn new(go: Go, cache: PathBuf, runner: Runner) -> Self {
-        Self { go, cache, runner, velero: OnceCell::new(), velero_crds: OnceCell::new() }
+        Self {
+            go,
+            cache,
+            runner,
+            velero: OnceCell::new(),
+            velero_crds: OnceCell::new(),
+            rclone: OnceCell::new(),
+        }
     }
 
     /// Velero's server and its plugin for S3: minutes, the first time.
@@ -63,5 +71,15 @@ impl OnDemand {
             Ok(keyed.path("crds"))
         };
         self.velero_crds.get_or_try_init(copy).await.map(PathBuf::as_path)
+    }
+
+    /// rclone, with local files and S3: a minute or two, the first time.
+    pub(crate) async fn rclone(&self, progress: &dyn Progress) -> Result<&Path> {
+        let build = async || {
+            let keyed = self.go.keyed(&self.cache, RCLONE.name, RCLONE.pins, &["."], PLAIN_LDFLAGS)?;
+            keyed.build(&self.runner, &[Build::Program(RCLONE.name, RCLONE.package)], progress).await?;
+            Ok(keyed.path(RCLONE.name))
+        };
+        self.rclone.get_or_try_init(build).await.map(PathBuf::as_path)
     }
 }

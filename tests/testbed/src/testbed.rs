@@ -11,15 +11,15 @@ use crate::forge::Toolbox;
 use crate::object_store::ObjectStore;
 use crate::progress::Progress;
 
-/// Everything that clusters are made of, found or built; Velero when it is
-/// asked for.
+/// Everything that clusters are made of, found or built; Velero and rclone when
+/// they are asked for.
 #[derive(Debug, Clone)]
 pub struct Testbed {
     toolbox: Arc<Toolbox>,
 }
 
 impl Testbed {
-    /// Finds or builds all components but Velero's. The first time on a machine this takes
+    /// Finds or builds all components but Velero's and rclone. The first time on a machine this takes
     /// minutes, later a fraction of a second; within a process it happens once.
     ///
     /// # Errors
@@ -67,6 +67,15 @@ impl Testbed {
     /// When they cannot be had.
     pub async fn velero_crds(&self) -> Result<PathBuf> {
         self.toolbox.on_demand.velero_crds().await.map(Path::to_owned)
+    }
+
+    /// Finds or builds rclone with its local and its S3 backend, and the commands
+    /// `sync` and `copy`. The first time on a machine this takes a minute or two.
+    ///
+    /// # Errors
+    /// When the build fails (with the end of its output).
+    pub async fn rclone(&self, progress: &dyn Progress) -> Result<PathBuf> {
+        self.toolbox.on_demand.rclone(progress).await.map(Path::to_owned)
     }
 
     /// Starts an S3 server on loopback, for any number of clusters.

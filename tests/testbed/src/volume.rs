@@ -105,10 +105,7 @@ impl Volume {
     /// # Errors
     /// When something cannot be read.
     pub fn tree(&self) -> Result<Tree> {
-        let mut tree = Tree::new();
-        list(&self.path, Path::new(""), &mut tree)
-            .with_context(|| format!("list the volume {}", self.path.display()))?;
-        Ok(tree)
+        tree(&self.path)
     }
 
     fn inside(&self, path: &Path) -> Result<PathBuf> {
@@ -116,6 +113,16 @@ impl Volume {
         ensure!(plain, "{} is not a path inside a volume", path.display());
         Ok(self.path.join(path))
     }
+}
+
+/// Lists everything in any folder, as [`Volume::tree`] does.
+///
+/// # Errors
+/// When something cannot be read, or is neither a file, a folder nor a link.
+pub fn tree(folder: &Path) -> Result<Tree> {
+    let mut tree = Tree::new();
+    list(folder, Path::new(""), &mut tree).with_context(|| format!("list {}", folder.display()))?;
+    Ok(tree)
 }
 
 fn list(root: &Path, folder: &Path, tree: &mut Tree) -> Result<()> {
