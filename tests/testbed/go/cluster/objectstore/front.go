@@ -79,10 +79,10 @@ func (f *front) get(w http.ResponseWriter, r *http.Request, object object) error
 	}
 	defer func() { _ = found.content.Close() }()
 	w.Header().Set("Content-Type", "application/octet-stream")
-	for name, value := range found.headers {
+	for name, value := range found.label.Headers {
 		w.Header().Set(name, value)
 	}
-	w.Header().Set("ETag", found.etag)
+	w.Header().Set("ETag", found.label.ETag)
 	http.ServeContent(w, r, "", found.modified, found.content)
 	return nil
 }
@@ -92,11 +92,10 @@ func (f *front) put(w http.ResponseWriter, r *http.Request, object object) error
 	if err != nil {
 		return err
 	}
-	placed, err := f.shelf.place(partial, object, headersToKeep(r.Header))
-	if err != nil {
+	if _, err := f.shelf.place(partial, object, partial.etag(), headersToKeep(r.Header)); err != nil {
 		return err
 	}
-	w.Header().Set("ETag", placed.etag)
+	w.Header().Set("ETag", partial.etag())
 	return nil
 }
 
@@ -119,15 +118,15 @@ func (f *front) copy(w http.ResponseWriter, r *http.Request, object object) erro
 		return err
 	}
 	defer func() { _ = found.content.Close() }()
-	headers := found.headers
+	headers := found.label.Headers
 	if r.Header.Get("X-Amz-Metadata-Directive") == "REPLACE" {
 		headers = headersToKeep(r.Header)
 	}
-	partial, _, err := f.shelf.write(found.content)
+	partial, err := f.shelf.write(found.content)
 	if err != nil {
 		return err
 	}
-	placed, err := f.shelf.place(partial, object, headers)
+	modified, err := f.shelf.place(partial, object, partial.etag(), headers)
 	if err != nil {
 		return err
 	}
@@ -135,23 +134,23 @@ func (f *front) copy(w http.ResponseWriter, r *http.Request, object object) erro
 		XMLName      xml.Name `xml:"CopyObjectResult"`
 		ETag         string
 		LastModified string
-	}{ETag: placed.etag, LastModified: placed.modified.UTC().Format(time.RFC3339)})
+	}{ETag: partial.etag(), LastModified: modified.UTC().Format(time.RFC3339)})
 	return nil
 }
 
 // receive takes a request's body, and holds it against its digest.
-func (f *front) receive(r *http.Request) (string, error) {
+func (f *front) receive(r *http.Request) (written, error) {
 	digest := r.Header.Get("X-Amz-Content-Sha256")
 	if strings.HasPrefix(digest, "STREAMING-") {
-		return "", refuse(http.StatusNotImplemented, "NotImplemented", "bodies that are signed in chunks are not taken")
+		return written{}, refuse(http.StatusNotImplemented, "NotImplemented", "bodies that are signed in chunks are not taken")
 	}
-	partial, found, err := f.shelf.write(r.Body)
+	partial, err := f.shelf.write(r.Body)
 	if err != nil {
-		return "", err
+		return written{}, err
 	}
-	if digest != "UNSIGNED-PAYLOAD" && digest != "" && digest != found {
-		return "", errors.Join(os.Remove(partial),
-			refuse(http.StatusBadRequest, "XAmzContentSHA256Mismatch", "the body's digest is %s", found))
+	if digest != "UNSIGNED-PAYLOAD" && digest != "" && digest != partial.sha256 {
+		return written{}, errors.Join(os.Remove(partial.path),
+			refuse(http.StatusBadRequest, "XAmzContentSHA256Mismatch", "the body's digest is %s", partial.sha256))
 	}
 	return partial, nil
 }
@@ -179,11 +178,10 @@ func (f *front) putPart(w http.ResponseWriter, r *http.Request, upload, number s
 	if err != nil {
 		return err
 	}
-	about, err := f.shelf.placePart(partial, upload, part)
-	if err != nil {
+	if err := f.shelf.placePart(partial, upload, part); err != nil {
 		return err
 	}
-	w.Header().Set("ETag", etag(about))
+	w.Header().Set("ETag", partial.etag())
 	return nil
 }
 
@@ -198,7 +196,7 @@ func (f *front) complete(w http.ResponseWriter, r *http.Request, object object, 
 	for _, part := range wanted.Part {
 		parts = append(parts, part.PartNumber)
 	}
-	placed, err := f.shelf.complete(upload, parts, object)
+	etag, err := f.shelf.complete(upload, parts, object)
 	if err != nil {
 		return err
 	}
@@ -207,7 +205,7 @@ func (f *front) complete(w http.ResponseWriter, r *http.Request, object object, 
 		Bucket  string
 		Key     string
 		ETag    string
-	}{Bucket: object.bucket, Key: object.key, ETag: placed.etag})
+	}{Bucket: object.bucket, Key: object.key, ETag: etag})
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -12,11 +13,12 @@ import (
 	"strings"
 )
 
-// label is what an object has beside its content: the headers that it was put
-// with and is read with. It lies in scratch, so that a bucket holds nothing but
-// objects, and says of which version it is: a file that a test has written
-// itself has none.
+// label is what an object has beside its content: its ETag, and the headers that
+// it was put with and is read with. It lies in scratch, so that a bucket holds
+// nothing but objects, and says of which version it is: a file that a test has
+// written itself has none.
 type label struct {
+	Version string
 	ETag    string
 	Headers map[string]string
 }
@@ -57,20 +59,27 @@ func (s *shelf) detach(object object) error {
 	return err
 }
 
-// headersOf gives the headers of a version of an object.
-func (s *shelf) headersOf(object object, etag string) (map[string]string, error) {
-	text, err := os.ReadFile(s.labelPath(object.bucket, object.key))
+// labelOf gives the label of a version of an object.
+func (s *shelf) labelOf(bucket, key, version string) (label, error) {
+	// The hyphen tells clients that this is no hash of the content.
+	none := label{Version: version, ETag: `"` + version + `"`}
+	text, err := os.ReadFile(s.labelPath(bucket, key))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return none, nil
 	}
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	var found label
-	if err := json.Unmarshal(text, &found); err != nil || found.ETag != etag {
-		return nil, err
+	if err := json.Unmarshal(text, &found); err != nil || found.Version != version {
+		return none, err
 	}
-	return found.Headers, nil
+	return found, nil
+}
+
+// version tells versions of a file apart.
+func version(about fs.FileInfo) string {
+	return fmt.Sprintf("%x-%x", about.ModTime().UnixNano(), about.Size())
 }
 
 // A marker is an object whose key ends in a slash. It has no content; clients
@@ -90,4 +99,4 @@ func (s *shelf) marker(bucket, key, path string) (fs.FileInfo, error) {
 	return about, err
 }
 
-const markersETag = `"marker-0"`
+const markersVersion = "marker-0"

@@ -142,8 +142,7 @@ func (s *shelf) objects(bucket, prefix string) ([]listed, error) {
 		if !strings.HasPrefix(key, prefix) {
 			return nil
 		}
-		object := listed{Key: key, ETag: markersETag, StorageClass: "STANDARD"}
-		var about fs.FileInfo
+		about, of := fs.FileInfo(nil), markersVersion
 		if entry.IsDir() {
 			if about, err = s.marker(bucket, key, path); err != nil {
 				return nil // a folder that is no object
@@ -156,9 +155,21 @@ func (s *shelf) objects(bucket, prefix string) ([]listed, error) {
 			if err != nil {
 				return err
 			}
-			object.ETag, object.Size = etag(about), about.Size()
+			of = version(about)
 		}
-		object.LastModified = about.ModTime().UTC().Format(time.RFC3339)
+		label, err := s.labelOf(bucket, key, of)
+		if err != nil {
+			return err
+		}
+		object := listed{
+			Key:          key,
+			LastModified: about.ModTime().UTC().Format(time.RFC3339),
+			ETag:         label.ETag,
+			StorageClass: "STANDARD",
+		}
+		if !entry.IsDir() {
+			object.Size = about.Size()
+		}
 		objects = append(objects, object)
 		return nil
 	})

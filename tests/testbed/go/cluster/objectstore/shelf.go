@@ -1,10 +1,10 @@
 package main
 
 import (
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -73,9 +73,8 @@ func (s *shelf) object(bucket, key string) (object, error) {
 // opened is a version of an object, to be read.
 type opened struct {
 	content  io.ReadSeekCloser
-	etag     string
 	modified time.Time
-	headers  map[string]string
+	label    label
 }
 
 type nothing struct{ *strings.Reader }
@@ -86,7 +85,8 @@ func (s *shelf) open(object object) (*opened, error) {
 	// The content and its label are of one version.
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	found := &opened{content: nothing{strings.NewReader("")}, etag: markersETag}
+	found := &opened{content: nothing{strings.NewReader("")}}
+	of := markersVersion
 	if object.isMarker() {
 		about, err := s.marker(object.bucket, object.key, object.path)
 		if err != nil {
@@ -108,75 +108,79 @@ func (s *shelf) open(object object) (*opened, error) {
 		if err != nil {
 			return nil, errors.Join(err, file.Close())
 		}
-		found.content, found.etag, found.modified = file, etag(about), about.ModTime()
+		found.content, found.modified, of = file, about.ModTime(), version(about)
 	}
 	var err error
-	if found.headers, err = s.headersOf(object, found.etag); err != nil {
+	if found.label, err = s.labelOf(object.bucket, object.key, of); err != nil {
 		return nil, errors.Join(err, found.content.Close())
 	}
 	return found, nil
 }
 
-// write stores what is no object yet. It gives the file and the SHA-256 of its
-// content.
-func (s *shelf) write(body io.Reader) (string, string, error) {
+// written is a file that is no object yet, and what its content hashes to.
+type written struct {
+	path   string
+	sha256 string
+	md5    string
+}
+
+// write stores what may become an object.
+func (s *shelf) write(body io.Reader) (written, error) {
 	file, err := os.CreateTemp(s.scratch, "partial-")
 	if err != nil {
-		return "", "", err
+		return written{}, err
 	}
-	hash := sha256.New()
-	_, err = io.Copy(io.MultiWriter(file, hash), body)
+	long, short := sha256.New(), md5.New()
+	_, err = io.Copy(io.MultiWriter(file, long, short), body)
 	if err = errors.Join(err, file.Close()); err != nil {
-		return "", "", errors.Join(err, os.Remove(file.Name()))
+		return written{}, errors.Join(err, os.Remove(file.Name()))
 	}
-	return file.Name(), hex.EncodeToString(hash.Sum(nil)), nil
+	return written{file.Name(), hex.EncodeToString(long.Sum(nil)), hex.EncodeToString(short.Sum(nil))}, nil
 }
 
-// placed tells of an object that has come into place.
-type placed struct {
-	etag     string
-	modified time.Time
-}
+// etag is that of an object that comes in one piece.
+func (w written) etag() string { return `"` + w.md5 + `"` }
 
-// place makes a written file an object with these headers, all at once.
-func (s *shelf) place(file string, object object, headers map[string]string) (placed, error) {
-	about, err := os.Stat(file)
-	if err == nil {
-		s.changing.Lock()
-		defer s.changing.Unlock()
-		if object.isMarker() {
-			return s.placeMarker(file, about, object, headers)
-		}
-		// The bucket itself is not made anew if it has gone meanwhile.
-		_, err = s.bucket(object.bucket)
+// place makes a written file an object with this ETag and these headers, all at
+// once. It gives the time of that.
+func (s *shelf) place(file written, object object, etag string, headers map[string]string) (time.Time, error) {
+	about, err := os.Stat(file.path)
+	if err != nil {
+		return time.Time{}, err
 	}
+	label := label{Version: version(about), ETag: etag, Headers: headers}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if object.isMarker() {
+		err = s.placeMarker(about, object, label)
+		return about.ModTime(), errors.Join(err, os.Remove(file.path))
+	}
+	// The bucket itself is not made anew if it has gone meanwhile.
+	_, err = s.bucket(object.bucket)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(object.path), 0o755)
 	}
 	if err == nil {
-		err = s.attach(object, label{ETag: etag(about), Headers: headers})
+		err = s.attach(object, label)
 	}
 	if err == nil {
-		err = os.Rename(file, object.path)
+		err = os.Rename(file.path, object.path)
 	}
 	if err != nil {
-		return placed{}, errors.Join(err, os.Remove(file))
+		err = errors.Join(err, os.Remove(file.path))
 	}
-	return placed{etag: etag(about), modified: about.ModTime()}, nil
+	return about.ModTime(), err
 }
 
-func (s *shelf) placeMarker(file string, about fs.FileInfo, object object, headers map[string]string) (placed, error) {
-	_, err := s.bucket(object.bucket)
-	if err == nil && about.Size() > 0 {
-		err = refuse(http.StatusBadRequest, "InvalidArgument", "the object %q is a folder here and has no content", object.key)
+func (s *shelf) placeMarker(about fs.FileInfo, object object, label label) error {
+	if about.Size() > 0 {
+		return refuse(http.StatusBadRequest, "InvalidArgument", "the object %q is a folder here and has no content", object.key)
 	}
-	if err == nil {
-		err = os.MkdirAll(object.path, 0o755)
+	if _, err := s.bucket(object.bucket); err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.attach(object, label{ETag: markersETag, Headers: headers})
-	}
-	return placed{etag: markersETag, modified: about.ModTime()}, errors.Join(err, os.Remove(file))
+	label.Version = markersVersion
+	return errors.Join(os.MkdirAll(object.path, 0o755), s.attach(object, label))
 }
 
 // remove takes an object away, and the folders that it leaves empty. One that
@@ -215,10 +219,4 @@ func (s *shelf) remove(object object) error {
 // isAbsent is also true where a part of the path is an object.
 func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
-}
-
-// etag tells versions of an object apart. It is no hash of the content, which
-// the hyphen tells clients.
-func etag(about fs.FileInfo) string {
-	return fmt.Sprintf("\"%x-%x\"", about.ModTime().UnixNano(), about.Size())
 }

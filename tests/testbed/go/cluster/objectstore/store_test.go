@@ -238,6 +238,7 @@ func TestObjectsAreLabelled(t *testing.T) {
 	s.want(http.StatusOK, "", http.MethodPut, "/b/key", "content", name, "100755", "Content-Type", "text/x")
 	s.wantHeader("/b/key", name, "100755")
 	s.wantHeader("/b/key", "Content-Type", "text/x")
+	s.wantHeader("/b/key", "ETag", `"9a0364b9e99bb480dd25e1f0284c8555"`) // its MD5
 	s.want(http.StatusOK, "CopyObjectResult", http.MethodPut, "/b/a/kept", "", copySource, "/b/key")
 	s.want(http.StatusOK, "CopyObjectResult", http.MethodPut, "/b/a/n%C3%A4w", "", copySource, "b/a%2Fkept",
 		"X-Amz-Metadata-Directive", "REPLACE", name, "100644")
@@ -256,6 +257,7 @@ func TestObjectsAreLabelled(t *testing.T) {
 	s.want(http.StatusOK, "", http.MethodPost, upload,
 		"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>")
 	s.wantHeader("/b/big", name, "100600")
+	s.wantHeader("/b/big", "ETag", `"9affad555af89da9b0bfcd5e45bc93da-1"`) // of its parts' MD5s
 
 	// Neither another version nor what a test writes has the label of the one before.
 	s.want(http.StatusOK, "", http.MethodPut, "/b/key", "content")

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/md5"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"hash"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,23 +41,23 @@ func (s *shelf) upload(id string) (string, error) {
 	return folder, nil
 }
 
-func (s *shelf) placePart(file, id string, number int) (fs.FileInfo, error) {
+func (s *shelf) placePart(file written, id string, number int) error {
 	folder, err := s.upload(id)
-	part := filepath.Join(folder, strconv.Itoa(number))
 	if err == nil {
-		err = os.Rename(file, part)
+		err = os.Rename(file.path, filepath.Join(folder, strconv.Itoa(number)))
 	}
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(file))
+		return errors.Join(err, os.Remove(file.path))
 	}
-	return os.Stat(part)
+	return nil
 }
 
-// complete makes an object of these parts of an upload, in this order.
-func (s *shelf) complete(id string, numbers []int, object object) (placed, error) {
+// complete makes an object of these parts of an upload, in this order. It gives
+// the object's ETag: the hash of the parts' hashes, and how many there are.
+func (s *shelf) complete(id string, numbers []int, object object) (string, error) {
 	folder, err := s.upload(id)
 	if err != nil {
-		return placed{}, err
+		return "", err
 	}
 	var headers map[string]string
 	text, err := os.ReadFile(filepath.Join(folder, uploadHeaders))
@@ -63,26 +65,33 @@ func (s *shelf) complete(id string, numbers []int, object object) (placed, error
 		err = json.Unmarshal(text, &headers)
 	}
 	if err != nil {
-		return placed{}, err
+		return "", err
 	}
 	var parts []io.Reader
+	var hashes []hash.Hash
 	for _, number := range numbers {
 		part, err := os.Open(filepath.Join(folder, strconv.Itoa(number)))
 		if err != nil {
-			return placed{}, refuse(http.StatusBadRequest, "InvalidPart", "part %d has not come", number)
+			return "", refuse(http.StatusBadRequest, "InvalidPart", "part %d has not come", number)
 		}
 		defer func() { _ = part.Close() }()
-		parts = append(parts, part)
+		hash := md5.New()
+		hashes = append(hashes, hash)
+		parts = append(parts, io.TeeReader(part, hash))
 	}
-	whole, _, err := s.write(io.MultiReader(parts...))
+	whole, err := s.write(io.MultiReader(parts...))
 	if err != nil {
-		return placed{}, err
+		return "", err
 	}
-	made, err := s.place(whole, object, headers)
-	if err != nil {
-		return placed{}, err
+	all := md5.New()
+	for _, hash := range hashes {
+		_, _ = all.Write(hash.Sum(nil)) // a hash takes everything
 	}
-	return made, os.RemoveAll(folder)
+	etag := fmt.Sprintf("\"%x-%d\"", all.Sum(nil), len(hashes))
+	if _, err := s.place(whole, object, etag, headers); err != nil {
+		return "", err
+	}
+	return etag, os.RemoveAll(folder)
 }
 
 func (s *shelf) abort(id string) error {
