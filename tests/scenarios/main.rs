@@ -20,6 +20,7 @@ mod records;
 mod restarts;
 mod restores;
 mod rounds;
+mod s3_sync;
 mod schedules;
 mod suspensions;
 mod switches;

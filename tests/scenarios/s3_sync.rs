@@ -1,0 +1,8 @@
+//! The recipe in `examples/s3-sync`: the commands of its manifests, run as they stand against an S3 server, and the pods
+//! that would run them.
+
+mod copies;
+mod limits;
+mod placement;
+mod recipe;
+mod workspace;

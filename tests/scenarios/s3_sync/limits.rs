@@ -1,0 +1,64 @@
+//! What does not go, and that it is told.
+
+use std::fs;
+
+use testbed::tree;
+
+use super::recipe::{BUCKET, Site};
+use super::workspace::{assert_same, fill, write};
+
+#[tokio::test]
+async fn a_name_that_cannot_be_copied_fails_the_run_and_nothing_is_deleted() {
+    let site = Site::set().await;
+    let current = site.store.bucket(BUCKET).join("current/team-a/s1");
+    let workspace = site.workspace("s1");
+    for name in ["not a link.rclonelink", "quoted \u{201b}"] {
+        write(&workspace, "deleted", "later");
+        site.synced(&workspace).await;
+        fs::remove_file(workspace.join("deleted")).unwrap();
+        write(&workspace, name, "content");
+        write(&workspace, "good", "content");
+        let log = site.sync(&workspace).await.failed();
+        assert!(
+            log.contains(&format!("{}: Failed to copy", name.replace('\u{201b}', "\u{201b}\u{201b}"))),
+            "{log}"
+        );
+        assert!(current.join("good").exists() && current.join("deleted").exists());
+
+        fs::remove_file(workspace.join(name)).unwrap();
+        site.synced(&workspace).await;
+        assert!(current.join("good").exists() && !current.join("deleted").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_restore_overwrites_nothing() {
+    let site = Site::set().await;
+    let workspace = site.workspace("s1");
+    fill(&workspace);
+    let wanted = tree(&workspace).unwrap();
+    site.synced(&workspace).await;
+
+    let back = site.workspace("back");
+    write(&back, "run.sh", "another one");
+    write(&back, "added", "since");
+    let log = site.restore(&back, None).await.failed();
+    assert!(log.contains("run.sh: Source and destination exist but do not match"), "{log}");
+    assert_eq!(fs::read_to_string(back.join("run.sh")).unwrap(), "another one");
+    fs::remove_file(back.join("run.sh")).unwrap();
+    // Again, which gets what is missing; and with nothing missing.
+    for _ in 0..2 {
+        site.restore(&back, None).await.done();
+        let mut found = tree(&back).unwrap();
+        assert!(found.remove(std::path::Path::new("added")).is_some());
+        assert_same(&wanted, &found);
+    }
+}
+
+#[tokio::test]
+async fn a_restore_of_nothing_is_a_failure() {
+    let site = Site::set().await;
+    let back = site.workspace("back");
+    let log = site.restore(&back, Some("current/team-a/s2")).await.failed();
+    assert!(log.contains("directory not found"), "{log}");
+}
