@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::SystemTime;
 
 use testbed::{Entry, tree};
 
@@ -33,6 +34,7 @@ async fn a_workspace_goes_to_s3_and_comes_back() {
     let workspace = site.workspace("s1");
     fill(&workspace);
     unkept(&workspace);
+    let begun = SystemTime::now();
     let wanted = without_unkept(&workspace);
     let written = times(&workspace, &wanted);
     site.synced(&workspace).await;
@@ -47,6 +49,9 @@ async fn a_workspace_goes_to_s3_and_comes_back() {
     let found = tree(&back).unwrap();
     assert_same(&wanted, &found);
     assert_eq!(times(&back, &found), written);
+    // Folders are as old as the restore.
+    let made = |folder: &str| fs::metadata(back.join(folder)).unwrap().modified().unwrap();
+    assert!(made("folder") > begun && made("no files/in here") > begun);
     // One file by two names has become two files.
     assert_eq!((names_of(&workspace, "run.sh"), names_of(&back, "run.sh")), (2, 1));
     // And that is a workspace as good as the first.

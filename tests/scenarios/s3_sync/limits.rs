@@ -1,6 +1,9 @@
 //! What does not go, and that it is told.
 
 use std::fs;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use testbed::tree;
 
@@ -29,6 +32,36 @@ async fn a_name_that_cannot_be_copied_fails_the_run_and_nothing_is_deleted() {
         site.synced(&workspace).await;
         assert!(current.join("good").exists() && !current.join("deleted").exists());
     }
+}
+
+/// Somebody works in the sandbox meanwhile.
+#[tokio::test]
+async fn a_file_that_grows_is_copied_as_long_as_it_was() {
+    const LINE: &[u8] = b"one more line in the log of something that never stops talking\n";
+    let site = Site::set().await;
+    let workspace = site.workspace("s1");
+    write(&workspace, "log", LINE);
+    let enough = Arc::new(AtomicBool::new(false));
+    let mut log = fs::File::options().append(true).open(workspace.join("log")).unwrap();
+    let stop = Arc::clone(&enough);
+    let writer = std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            log.write_all(LINE).unwrap();
+            // No faster than the disk.
+            log.sync_data().unwrap();
+        }
+    });
+    let outcome = site.sync(&workspace).await;
+    enough.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+    outcome.done();
+    let back = site.restored("back", None).await;
+    let [grown, copied] = [&workspace, &back].map(|root| fs::read(root.join("log")).unwrap());
+    assert!(
+        copied.len() < grown.len() && !copied.is_empty() && grown.starts_with(&copied),
+        "{}",
+        copied.len()
+    );
 }
 
 #[tokio::test]
