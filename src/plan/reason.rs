@@ -106,6 +106,8 @@ pub enum Reason {
     PolicyUnreadable,
     /// Fields of a policy's extraTemplate conflict with what is decided elsewhere, and have no part.
     ExtraTemplateConflict,
+    /// The claim of a Sandbox looks like one of the warm pool: Velero's backups leave it out.
+    WorkspaceLeftOut,
     /// Another cluster of the same name puts its backups where this one's are.
     ClusterNameShared,
     /// Velero's backups take longer, all together, than there is time between two of each.

@@ -1,5 +1,6 @@
 //! What a policy's status says of Layer 2.
 
+use agenttier_backup_plan::marks::POOLED;
 use agenttier_backup_plan::{Notice, Reason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -14,6 +15,8 @@ pub(super) const VELERO_READY: &str = "VeleroReady";
 
 /// So many namespaces are reported by name.
 const LAGGING: usize = 50;
+/// So many volumes are named in a warning.
+const NAMED: usize = 3;
 /// From this share of the time on, the queue of Velero's backups is worth a word.
 const FULL: f64 = 0.8;
 
@@ -146,6 +149,15 @@ pub(super) fn velero_notices(policy: &BackupPolicy, findings: &Findings) -> Vec<
             fields.join(", ")
         ),
     });
+    let left_out = findings.left_out.get(&policy.name_any()).map(|claims| Notice {
+        reason: Reason::WorkspaceLeftOut,
+        message: format!(
+            "Velero's backups leave out {} volumes of sandboxes, for they still have the label {POOLED} of the warm pool ({}): \
+             take it off",
+            claims.len(),
+            claims.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ")
+        ),
+    });
     let shared = findings.shared_name.as_ref().map(|backup| Notice {
         reason: Reason::ClusterNameShared,
         message: format!(
@@ -163,5 +175,5 @@ pub(super) fn velero_notices(policy: &BackupPolicy, findings: &Findings) -> Vec<
             load * 100.0
         ),
     });
-    conflicts.into_iter().chain(shared).chain(load).collect()
+    conflicts.into_iter().chain(left_out).chain(shared).chain(load).collect()
 }

@@ -63,6 +63,8 @@ pub struct Findings {
     pub volume_policy: Option<String>,
     /// What there is to say of each namespace, by the name of its Schedule.
     pub namespaces: Vec<Finding>,
+    /// By policy, claims of Sandboxes that the backups leave out, as `namespace/name`.
+    pub left_out: BTreeMap<String, Vec<String>>,
     /// How many backups Velero makes at once.
     pub at_once: u32,
     /// Another cluster of the same name puts its backups where ours are.

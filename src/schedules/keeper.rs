@@ -12,6 +12,7 @@ use velero::{Backup, Cron, Schedule};
 use super::cluster::ClusterIdentity;
 use super::findings::{Finding, Findings};
 use super::incident::Incident;
+use super::left_out::left_out;
 use super::orders::{Order, Orders, SERVERS, orders};
 use super::read_back::{Course, course};
 use super::rules::VeleroRegime;
@@ -112,7 +113,8 @@ impl Keeper {
         let courses = courses(now, cluster, sight);
         let wakes = courses.values().filter_map(|course| course.wake);
         let wake = wakes.chain(self.failing.values().map(|failing| failing.until)).min();
-        (self.findings(cluster, regime, sight, worked_out, &courses), wake)
+        let findings = self.findings(cluster, regime, sight, worked_out, &courses);
+        (Findings { left_out: left_out(observed, regime), ..findings }, wake)
     }
 
     /// The ConfigMap comes first, on its own: the others need it.
@@ -201,6 +203,7 @@ impl Keeper {
             namespaces: namespaces.collect(),
             conflicts: worked_out.conflicts,
             unrenderable: worked_out.unrenderable,
+            left_out: BTreeMap::new(),
             at_once: backups_at_once(sight),
             shared_name: shared_name(cluster, sight),
         }

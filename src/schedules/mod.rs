@@ -9,6 +9,7 @@ mod drift;
 mod findings;
 mod incident;
 mod keeper;
+mod left_out;
 mod orders;
 mod read_back;
 mod render;

@@ -100,6 +100,13 @@ fn velero() -> Findings {
     }
 }
 
+/// What a gauge of the policy gold says.
+fn seconds(text: &str, gauge: &str) -> f64 {
+    let prefix = format!("{gauge}{{policy=\"gold\"}} ");
+    let told = text.lines().find_map(|line| line.strip_prefix(&prefix)).expect("it is told");
+    told.parse().expect("a number")
+}
+
 #[test]
 fn layer_2_is_counted_by_namespace() {
     let text = metrics().text();
@@ -113,9 +120,7 @@ fn layer_2_is_counted_by_namespace() {
         let line = format!("agenttier_backup_{line}");
         assert!(text.contains(&line), "no {line} in\n{text}");
     }
-    let oldest = r#"agenttier_backup_oldest_newest_velero_backup_age_seconds{policy="gold"} "#;
-    let age = text.lines().find_map(|line| line.strip_prefix(oldest)).expect("it is told");
-    let age: f64 = age.parse().expect("a number");
+    let age = seconds(&text, "agenttier_backup_oldest_newest_velero_backup_age_seconds");
     assert!((108_000.0..108_060.0).contains(&age), "that of b, 30 h: {age}");
     assert!(!text.contains("velero_unusable{"), "{text}");
 }
@@ -146,9 +151,7 @@ fn the_figures_are_those_of_the_verdicts() {
         let line = format!("agenttier_backup_{line}\n");
         assert!(text.contains(&line), "no {line} in\n{text}");
     }
-    let oldest = r#"agenttier_backup_oldest_newest_recovery_point_age_seconds{policy="gold"} "#;
-    let age = text.lines().find_map(|line| line.strip_prefix(oldest)).expect("it is told");
-    let age: f64 = age.parse().expect("a number");
+    let age = seconds(&text, "agenttier_backup_oldest_newest_recovery_point_age_seconds");
     assert!((10_800.0..10_860.0).contains(&age), "that of b, 3 h: {age}");
 }
 
