@@ -10,6 +10,7 @@ mod pin;
 mod plan;
 mod restore;
 mod unpin;
+mod velero;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ mod capacity;
 mod files;
 mod notices;
 mod policies;
+mod schedules;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,9 +19,11 @@ use serde::Serialize;
 
 use super::moment::Moment;
 use super::output::{Output, age, table};
+use super::velero::VeleroOptions;
 use super::{Cluster, Scope};
 use crate::client::{Connection, Purpose};
 use crate::observe::{Meaning, Place, Regime, Survey, meanings};
+use crate::schedules::{Look, Outlook};
 
 /// Shows what the controller is going to do: which snapshots it wants to take and prune, in which
 /// order, which recovery points are kept and why, which volumes are not protected, and what somebody
@@ -33,8 +36,12 @@ use crate::observe::{Meaning, Place, Regime, Survey, meanings};
 /// With -n, no right beyond that namespace is needed; but whoever may not read policies is not told
 /// what is due.
 ///
+/// Where policies want backups by Velero, it also shows what becomes of each of its Schedules. With
+/// --schedules it shows nothing but these: what changes in the cluster, or with --schedules=yaml what they
+/// are to be.
+///
 /// With -f, files stand for the cluster: BackupPolicies, Namespaces, Sandboxes, volume claims, volumes
-/// and VolumeSnapshots in YAML or JSON, as somebody wrote them or as `kubectl get -o yaml` prints them.
+/// VolumeSnapshots and Schedules in YAML or JSON, as somebody wrote them or as `kubectl get -o yaml` prints them.
 /// Nothing is asked of any cluster. What only a cluster would know is made up and said: a namespace that
 /// is mentioned but not given exists without labels, what says no time of creation is new at --now, a
 /// claim without a status is bound.
@@ -42,6 +49,7 @@ use crate::observe::{Meaning, Place, Regime, Survey, meanings};
 /// Examples:
 ///   agenttier-backup plan
 ///   agenttier-backup plan -n team-a -o json
+///   agenttier-backup plan --schedules                  # what changes of Velero's Schedules, as a diff
 ///   agenttier-backup plan -f policies.yaml             # what the policies mean
 ///   kubectl get sandboxes,pvc,volumesnapshots,namespaces,backuppolicies -A -o yaml |
 ///     agenttier-backup plan -f - -f new-policy.yaml    # what a new policy would do; the last one of a name counts
@@ -54,6 +62,12 @@ pub(super) struct Plan {
     /// The moment to plan for [default: now]: 2026-11-20T10:00 (UTC without a zone), or how long ago
     #[arg(long, value_name = "TIME", requires = "files")]
     now: Option<Moment>,
+    /// Only Velero's Schedules [default: diff]
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, default_missing_value = "diff",
+          conflicts_with = "output")]
+    schedules: Option<schedules::Show>,
+    #[command(flatten)]
+    velero: VeleroOptions,
     #[command(flatten)]
     scope: Scope,
     #[command(flatten)]
@@ -77,17 +91,33 @@ struct Report {
     policies: Vec<Meaning>,
     /// What is to be known of policies, by their names.
     policy_notices: BTreeMap<String, Vec<Notice>>,
+    /// What becomes of Velero's Schedules; none where no policy wants any and there are none, or where it cannot be told.
+    velero: Option<Outlook>,
     /// Kinds that whoever asks may not read.
     hidden: Vec<String>,
     /// Objects that make no sense.
     unreadable: Vec<String>,
 }
 
+/// What there is, what is to be known of it, and the moment to judge it at.
+struct Sight {
+    survey: Survey,
+    velero: Look,
+    notes: Vec<String>,
+    now: Timestamp,
+}
+
 impl Plan {
     pub(super) async fn run(self, cluster: &Cluster) -> anyhow::Result<()> {
-        let (survey, notes, now) = self.look(cluster).await?;
-        for note in survey.caveats().iter().chain(&notes) {
+        let Sight { survey, velero, notes, now } = Box::pin(self.look(cluster)).await?;
+        for note in survey.caveats().iter().chain(&notes).chain(&velero.caveats()) {
             eprintln!("note: {note}");
+        }
+        let matters = velero.is_wanted() || velero.has_schedules();
+        let outlook = Outlook::of(&velero, &survey.observed).filter(|_| matters);
+        if let Some(show) = self.schedules {
+            schedules::print_only(outlook.as_ref(), show);
+            return Ok(());
         }
         let regime = Regime::of(&survey.observed);
         let volumes = survey.judge(now, &regime);
@@ -116,32 +146,52 @@ impl Plan {
             max_snapshots,
             policies,
             policy_notices,
+            velero: outlook,
             hidden,
             unreadable,
         };
         self.output.print(&report, |report| self.print(report))
     }
 
-    /// What there is, what is to be known of it, and the moment to judge it at.
-    async fn look(&self, cluster: &Cluster) -> anyhow::Result<(Survey, Vec<String>, Timestamp)> {
+    async fn look(&self, cluster: &Cluster) -> anyhow::Result<Sight> {
         let namespace = self.scope.namespace.as_deref();
-        if self.files.is_empty() {
-            let Connection { client, clock } = cluster.connect(Purpose::Calls).await?;
-            let survey = Box::pin(Survey::take(&client, namespace)).await?;
-            // As the controller sees it: by the clock that the answers have told.
-            return Ok((survey, Vec::new(), clock.now()));
+        let mut sight = if self.files.is_empty() { self.ask(cluster).await? } else { self.read()? };
+        if let Some(namespace) = namespace {
+            sight.velero.narrow(namespace);
         }
+        Ok(sight)
+    }
+
+    async fn ask(&self, cluster: &Cluster) -> anyhow::Result<Sight> {
+        let Connection { client, clock } = cluster.connect(Purpose::Calls).await?;
+        let survey = Box::pin(Survey::take(&client, self.scope.namespace.as_deref())).await?;
+        let velero = Look::take(&client, &self.velero.said(), &survey).await?;
+        // As the controller sees it: by the clock that the answers have told.
+        Ok(Sight { survey, velero, notes: Vec::new(), now: clock.now() })
+    }
+
+    fn read(&self) -> anyhow::Result<Sight> {
+        let namespace = self.scope.namespace.as_deref();
         let now = Timestamp::now();
         let now = self.now.map_or(now, |moment| moment.seen_from(now));
         let place = Place { namespace: namespace.unwrap_or("default").to_owned(), now };
-        let (mut survey, notes) = Survey::of_manifests(files::read(&self.files)?, &place);
+        let (mut survey, mut notes) = Survey::of_manifests(files::read(&self.files)?, &place);
         if let Some(namespace) = namespace {
             survey.narrow(namespace);
         }
-        Ok((survey, notes, now))
+        let (velero, note) = Look::of_manifests(&self.velero.said(), &survey);
+        notes.extend(note);
+        Ok(Sight { survey, velero, notes, now })
     }
 
     fn print(&self, report: &Report) {
+        self.print_snapshots(report);
+        if let Some(outlook) = &report.velero {
+            schedules::print(outlook);
+        }
+    }
+
+    fn print_snapshots(&self, report: &Report) {
         if !self.files.is_empty() {
             policies::print(&report.policies);
         }

@@ -23,6 +23,7 @@ mod trouble;
 mod unconfirmed;
 mod unreadable;
 mod velero_caches;
+mod velero_survey;
 mod volumes;
 
 pub use caches::{Caches, Watches};

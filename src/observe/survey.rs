@@ -13,6 +13,7 @@ use kube::api::ListParams;
 use kube::core::{ClusterResourceScope, DeserializeGuard, NamespaceResourceScope};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use velero::Schedule;
 
 use super::agenttier_loop::CONTROLLERS;
 use super::judge::judge_under;
@@ -32,6 +33,8 @@ pub struct Survey {
     pub hidden: Vec<String>,
     /// Objects that make no sense, and why; they are left out.
     pub unreadable: Vec<String>,
+    /// Schedules of Velero in files; in a cluster they are looked at apart.
+    pub schedules: Vec<Arc<Schedule>>,
     /// The names of the policies among them: while there is one, the controller deletes nothing.
     pub unreadable_policies: Vec<String>,
 }
@@ -234,7 +237,11 @@ async fn namespaces(client: &Client, only: Option<&str>) -> anyhow::Result<Liste
     }
 }
 
-async fn list<K>(api: &Api<DeserializeGuard<K>>, params: ListParams) -> kube::Result<Vec<DeserializeGuard<K>>>
+/// All pages of a list.
+pub(super) async fn list<K>(
+    api: &Api<DeserializeGuard<K>>,
+    params: ListParams,
+) -> kube::Result<Vec<DeserializeGuard<K>>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
@@ -258,7 +265,8 @@ fn absent(error: &kube::Error) -> &'static str {
     }
 }
 
-fn name_of<K: Resource<DynamicType = ()>>() -> String {
+/// `plural.group`.
+pub(super) fn name_of<K: Resource<DynamicType = ()>>() -> String {
     let (plural, group) = (K::plural(&()), K::group(&()));
     if group.is_empty() { plural.to_string() } else { format!("{plural}.{group}") }
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 
 /// The namespace that lives as long as its cluster.
-const LASTING: &str = "kube-system";
+pub(super) const LASTING: &str = "kube-system";
 
 /// This cluster, as Schedules and backups name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +25,13 @@ impl ClusterIdentity {
         namespaces: impl IntoIterator<Item = &'a Namespace>,
     ) -> Option<Self> {
         let lasting = namespaces.into_iter().find(|namespace| namespace.name_any() == LASTING)?;
-        let uid = lasting.uid()?;
+        Some(Self::named(chosen, lasting.uid()?))
+    }
+
+    pub(super) fn named(chosen: Option<&str>, uid: String) -> Self {
         let head = uid.split('-').next().unwrap_or_default();
         let name = chosen.map_or_else(|| format!("k-{head}"), str::to_owned);
-        Some(Self { name, uid })
+        Self { name, uid }
     }
 }
 

@@ -48,6 +48,36 @@ where
     }
 }
 
+/// All of an object that counts, as a manifest: without `status`, what the server or others have added to its metadata,
+/// and what says the same as nothing. Of labels and annotations those that `like` has.
+pub(super) fn manifest<K>(object: &K, like: &K, servers: &[&str]) -> Value
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    let mut manifest = content(object, servers);
+    let meta = object.meta();
+    let mut metadata = Map::new();
+    for (key, value) in [("name", &meta.name), ("namespace", &meta.namespace)] {
+        metadata.extend(value.clone().map(|value| (key.to_owned(), Value::from(value))));
+    }
+    let pairs = [
+        ("labels", &meta.labels, &like.meta().labels),
+        ("annotations", &meta.annotations, &like.meta().annotations),
+    ];
+    for (key, marks, like) in pairs {
+        let known = |key: &String| like.as_ref().is_some_and(|like| like.contains_key(key));
+        let marks = marks.iter().flatten().filter(|(key, _)| known(key));
+        let marks: Map<_, _> = marks.map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
+        if !marks.is_empty() {
+            metadata.insert(key.to_owned(), Value::Object(marks));
+        }
+    }
+    manifest.insert("metadata".to_owned(), Value::Object(metadata));
+    manifest.insert("apiVersion".to_owned(), Value::from(K::api_version(&())));
+    manifest.insert("kind".to_owned(), Value::from(K::kind(&())));
+    Value::Object(manifest)
+}
+
 fn content<K: Serialize>(object: &K, servers: &[&str]) -> Map<String, Value> {
     let Ok(Value::Object(mut object)) = serde_json::to_value(object) else {
         unreachable!("every Kubernetes object is a JSON object");

@@ -146,7 +146,8 @@ fn of_course(course: &Course) -> (State, Option<(String, String)>) {
     (if course.last_success.is_some() { State::BackedUp } else { State::Awaited }, None)
 }
 
-fn name_of(why: Why) -> &'static str {
+/// The stable name of a reason.
+pub(super) fn name_of(why: Why) -> &'static str {
     match why {
         Why::NamespaceGone => "NamespaceGone",
         Why::NamespaceTerminating => "NamespaceTerminating",
@@ -160,7 +161,8 @@ fn name_of(why: Why) -> &'static str {
     }
 }
 
-fn why_untouched(why: Why, schedule: &str) -> String {
+/// Why a Schedule is left alone, at length.
+pub(super) fn why_untouched(why: Why, schedule: &str) -> String {
     match why {
         Why::ScheduleTaken => format!(
             "there is a Schedule {schedule} that is not ours, and it is left alone: delete it, or give this cluster another name"

@@ -2,7 +2,8 @@
 //!
 //! What is to become of each Schedule is decided by [`agenttier_backup_plan::schedules`]. Here policies are read
 //! ([`velero_rules`]), Schedules rendered ([`render`]) and compared ([`drift()`]), backups read back ([`course`]) and
-//! written to Velero's namespace ([`Keeper`]): never anywhere else, and never a `status`.
+//! written to Velero's namespace ([`Keeper`]): never anywhere else, and never a `status`. Commands take one [`Look`], and show
+//! what becomes of everything ([`Outlook`]) by the same reckoning.
 
 mod cluster;
 mod drift;
@@ -10,10 +11,13 @@ mod findings;
 mod incident;
 mod keeper;
 mod left_out;
+mod look;
 mod orders;
+mod outlook;
 mod read_back;
 mod render;
 mod rules;
+mod setting;
 mod site;
 mod template;
 mod write;
@@ -23,9 +27,12 @@ pub use drift::{Drift, drift};
 pub use findings::{Finding, Findings, State};
 pub use incident::Incident;
 pub use keeper::Keeper;
+pub use look::{Look, Said};
 pub use orders::{Order, Orders, orders};
+pub use outlook::{Outlook, Prospect, Step, Told};
 pub use read_back::{Course, FailedBackup, course};
 pub use render::{Rendered, render, volume_policy_map};
 pub use rules::{Times, VeleroRegime, VeleroRules, velero_rules};
+pub use setting::{Setting, VELERO};
 pub use site::{LocationTrouble, Obstacle, backups_at_once, location_trouble, usable};
 pub use template::VOLUME_POLICY;

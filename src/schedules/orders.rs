@@ -62,6 +62,8 @@ pub struct Orders {
     pub plans: Vec<Plan>,
     /// What has to be written, the ConfigMap first: a backup that names one that is not there fails.
     pub orders: Vec<Order>,
+    /// Schedules that are as they are to be.
+    pub kept: Vec<Schedule>,
     /// By policy, fields of its extraTemplate that have no part in its Schedules.
     pub conflicts: BTreeMap<String, Vec<String>>,
     /// By policy, why its Schedules cannot be rendered.
@@ -105,6 +107,8 @@ pub fn orders(
                 let live = live.get(&plan.name).map(|live| Arc::clone(live));
                 if live.as_ref().is_none_or(|live| !drift(live.as_ref(), &wanted, &SERVERS).is_none()) {
                     keeps.push(Order::Keep { live, wanted });
+                } else {
+                    worked_out.kept.push(wanted);
                 }
             }
             Err(error) => {

@@ -147,6 +147,46 @@ fn a_policy_alone_says_what_it_means() {
     );
 }
 
+/// The Schedules that would come, without asking anybody; and what an edit of one comes to.
+#[test]
+fn a_policy_with_velero_shows_the_schedules_that_would_come() {
+    let on = policy("gold", &json!({ "velero": { "enabled": true, "ttl": "14d" } }));
+    let sandbox =
+        json!({ "apiVersion": "agenttier.io/v1alpha1", "kind": "Sandbox", "metadata": { "name": "s1" } });
+    let objects = json!({ "kind": "List", "items": [on, sandbox] });
+    let (report, notes) = planned(&["-n", "team-a"], &objects);
+    let [schedule] = &report["velero"]["schedules"].as_array().unwrap()[..] else { panic!("{report:#}") };
+    assert_eq!((&schedule["step"], &schedule["name"]), (&json!("Make"), &json!("this-cluster-team-a")));
+    assert_eq!(schedule["manifest"]["spec"]["template"]["ttl"], "336h0m0s");
+    assert!(notes.contains("--cluster-name"), "{notes}");
+
+    let args = ["-n", "team-a", "--cluster-name", "east", "-f", "-"];
+    let (yaml, notes, good) = plan(&[&args[..], &["--schedules=yaml"]].concat(), &objects.to_string());
+    assert!(good && !notes.contains("--cluster-name"), "{notes}");
+    let documents: Vec<&str> = yaml.split("---\n").filter(|document| !document.is_empty()).collect();
+    let [map, schedule] = documents[..] else { panic!("{yaml}") };
+    assert!(
+        map.contains("name: agenttier-backup-volumes") && schedule.contains("name: east-team-a"),
+        "{yaml}"
+    );
+
+    // What was printed, with an edit, is what there is.
+    let edited = schedule.replace("336h0m0s", "1h0m0s");
+    let both = format!("---\n{}\n---\n{edited}", objects);
+    let (diff, notes, good) = plan(&[&args[..], &["--schedules"]].concat(), &both);
+    assert!(good, "{notes}");
+    assert!(diff.contains("east-team-a: change\n--- cluster\n+++ plan\n"), "{diff}");
+    assert!(diff.contains("\n-    ttl: 1h0m0s\n+    ttl: 336h0m0s\n"), "{diff}");
+    assert!(!diff.contains('\u{1b}'), "no colours but on a terminal: {diff:?}");
+
+    let (report, notes) = planned(&["-n", "team-a"], &json!({ "kind": "List", "items": [sandbox] }));
+    assert_eq!(
+        (&report["velero"], notes.contains("cluster")),
+        (&Value::Null, false),
+        "nobody wants any: {notes}"
+    );
+}
+
 #[test]
 fn what_cannot_be_read_is_refused_by_its_file() {
     for (args, said) in [

@@ -68,6 +68,7 @@ impl Survey {
                 .is_some_and(|(key, value)| deployment.labels().get(key).is_some_and(|found| found == value))
         };
         survey.observed.deployments.retain(|deployment| is_controller(deployment));
+        survey.schedules = manifests.take(&mut survey);
         // Without any it is not known which there are.
         let classes = manifests.take(&mut survey);
         survey.observed.classes = Some(classes).filter(|classes| !classes.is_empty());

@@ -1,0 +1,173 @@
+//! One look at Layer 2, for commands: with the rights of whoever runs them, and without being told what the cluster says
+//! itself.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, ResourceExt};
+use velero::Schedule;
+
+use super::cluster::{ClusterIdentity, LASTING};
+use super::rules::VeleroRegime;
+use super::setting::{Setting, VELERO};
+use super::site::{Obstacle, usable};
+use super::template::{CLUSTER_UID, NAMESPACE, VOLUME_POLICY};
+use crate::api_error::is_forbidden;
+use crate::observe::{Holding, NAMESPACES, POLICIES, Survey, VeleroSight};
+
+/// What a file that stands for a cluster calls it, where nobody says.
+const SOME_CLUSTER: &str = "this-cluster";
+
+/// What a person says of Velero.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// What the cluster is called among those that share a store.
+    pub cluster_name: Option<String>,
+}
+
+/// What there is of Velero, and which cluster this is.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// What there is in Velero's namespace; backups only where they were asked for.
+    pub sight: VeleroSight,
+    /// This cluster; `None` where that cannot be told.
+    pub cluster: Option<ClusterIdentity>,
+    /// What the policies want of Velero.
+    pub regime: VeleroRegime,
+    /// Policies and namespaces are seen as they are.
+    pub certain: bool,
+    /// Policies or namespaces cannot be seen: what is wanted cannot be told.
+    pub blind: bool,
+    /// The controller works with no Velero.
+    turned_off: bool,
+}
+
+impl Look {
+    /// Looks at Velero, given what was seen of the rest.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked. That there is no Velero, or no right to see it, is no error.
+    pub async fn take(client: &Client, said: &Said, survey: &Survey) -> anyhow::Result<Self> {
+        let controller = Setting::of(survey.observed.deployments.iter().map(AsRef::as_ref));
+        let theirs = controller.as_ref().and_then(|controller| controller.velero_namespace.clone());
+        let namespace = said.namespace.clone().or(theirs).unwrap_or_else(|| VELERO.to_owned());
+        let (sight, lasting) =
+            futures::try_join!(VeleroSight::take(client, &namespace, VOLUME_POLICY), lasting(client))?;
+        let name = said.cluster_name.as_deref();
+        let schedules = sight.schedules.seen().unwrap_or_default();
+        let cluster = ClusterIdentity::as_told(name, controller.as_ref(), lasting.as_ref(), schedules);
+        let turned_off = said.namespace.is_none()
+            && controller.is_some_and(|controller| controller.velero_namespace.is_none());
+        Ok(Self { turned_off, ..Self::of(survey, sight, cluster) })
+    }
+
+    /// What files say in place of a cluster; and what had to be made up, where a policy wants something of Velero.
+    #[must_use]
+    pub fn of_manifests(said: &Said, survey: &Survey) -> (Self, Option<String>) {
+        let namespace = said.namespace.as_deref().unwrap_or(VELERO);
+        let of_it = |schedule: &&Arc<Schedule>| schedule.namespace().as_deref() == Some(namespace);
+        let schedules: Vec<_> = survey.schedules.iter().filter(of_it).cloned().collect();
+        let namespaces = || survey.observed.namespaces.iter().map(AsRef::as_ref);
+        let lasting = namespaces().find(|namespace: &&Namespace| namespace.name_any() == LASTING);
+        let name = said.cluster_name.as_deref();
+        let known = ClusterIdentity::as_told(name, None, lasting, &schedules);
+        let is_named = name.is_some() || known.is_some();
+        let cluster = known.unwrap_or_else(|| {
+            let name = name.unwrap_or(SOME_CLUSTER);
+            ClusterIdentity { name: name.to_owned(), uid: "the-uid-of-its-namespace-kube-system".to_owned() }
+        });
+        let look = Self::of(survey, VeleroSight::of_schedules(namespace, schedules), Some(cluster));
+        let note = format!(
+            "what the cluster is called is not said (--cluster-name): in its Schedules it is {SOME_CLUSTER}"
+        );
+        let note = (!is_named && !look.regime.policies.is_empty()).then_some(note);
+        (look, note)
+    }
+
+    fn of(survey: &Survey, sight: VeleroSight, cluster: Option<ClusterIdentity>) -> Self {
+        let observed = &survey.observed;
+        let policies = observed.policies.iter().map(AsRef::as_ref);
+        let regime = VeleroRegime::of(policies, observed.namespaces.iter().map(AsRef::as_ref));
+        let blind = survey.hidden.iter().any(|kind| [NAMESPACES, POLICIES].contains(&kind.as_str()));
+        let certain = !blind && survey.unreadable_policies.is_empty();
+        Self { sight, cluster, regime, certain, blind, turned_off: false }
+    }
+
+    /// Leaves out the Schedules of other namespaces.
+    pub fn narrow(&mut self, namespace: &str) {
+        let Some(schedules) = self.sight.schedules.seen() else { return };
+        let its_name = self
+            .cluster
+            .as_ref()
+            .map(|cluster| agenttier_backup_plan::schedules::name(&cluster.name, namespace));
+        let is_its = |schedule: &&Arc<Schedule>| {
+            let included = schedule.spec.template.included_namespaces.iter().flatten();
+            let said = schedule.labels().get(NAMESPACE).or(included.into_iter().next());
+            Some(schedule.name_any()) == its_name || said.is_some_and(|said| said == namespace)
+        };
+        let its: Vec<_> = schedules.iter().filter(is_its).cloned().collect();
+        self.sight.schedules = Holding::Seen(its);
+    }
+
+    /// Whether a policy wants backups by Velero, as far as can be told.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        !self.regime.policies.is_empty()
+    }
+
+    /// Whether Schedules of this cluster are there.
+    #[must_use]
+    pub fn has_schedules(&self) -> bool {
+        let of_this = |schedule: &Arc<Schedule>| {
+            let uid = schedule.annotations().get(CLUSTER_UID);
+            uid.is_some() && uid == self.cluster.as_ref().map(|cluster| &cluster.uid)
+        };
+        self.sight.schedules.seen().unwrap_or_default().iter().any(of_this)
+    }
+
+    /// Why the controller makes and keeps no Schedules. A right that whoever looks does not have is none of its.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        if self.turned_off {
+            return Some(Obstacle::VeleroNotConfigured);
+        }
+        match usable(Some(&self.sight)) {
+            Err(Obstacle::VeleroForbidden(_) | Obstacle::VeleroUnseen(_)) | Ok(()) => None,
+            Err(obstacle) => Some(obstacle),
+        }
+    }
+
+    /// What could not be seen, a sentence each; nothing where nobody misses it.
+    #[must_use]
+    pub fn caveats(&self) -> Vec<String> {
+        let misses = self.is_wanted() || self.has_schedules() || self.blind;
+        if !misses || self.sight.absent {
+            return Vec::new();
+        }
+        let hidden: Vec<&str> = self.sight.hidden.iter().map(|(kind, _)| *kind).collect();
+        let unseen = (!hidden.is_empty()).then(|| {
+            format!(
+                "you have no right to read {} in namespace {}: what Velero does is told only in part",
+                hidden.join(", "),
+                self.sight.namespace
+            )
+        });
+        let unknown = self.cluster.is_none() && self.sight.schedules.seen().is_some();
+        let unknown = unknown.then(|| {
+            "which cluster this is cannot be told without the right to read the namespace kube-system: backups of other \
+             clusters in the same store are not told apart"
+                .to_owned()
+        });
+        unseen.into_iter().chain(unknown).collect()
+    }
+}
+
+async fn lasting(client: &Client) -> anyhow::Result<Option<Namespace>> {
+    match Api::<Namespace>::all(client.clone()).get_opt(LASTING).await {
+        Err(error) if is_forbidden(&error) => Ok(None),
+        found => found.with_context(|| format!("cannot read namespace {LASTING}")),
+    }
+}
