@@ -100,15 +100,17 @@ pub fn course<'a>(
     course
 }
 
-fn begun(backup: &Backup) -> Timestamp {
+/// When a backup began, or was asked for.
+pub(super) fn begun(backup: &Backup) -> Timestamp {
     let started = backup.status.as_ref().and_then(|status| status.start_timestamp.as_ref());
     let begun = started.or(backup.metadata.creation_timestamp.as_ref());
     begun.map_or(Timestamp::UNIX_EPOCH, |begun| begun.0)
 }
 
-fn failure(at: Timestamp, backup: &Backup) -> Option<FailedBackup> {
+/// How a backup ended that did not end well; `at` is when it began.
+pub(super) fn failure(at: Timestamp, backup: &Backup) -> Option<FailedBackup> {
     let status = backup.status.as_ref()?;
-    let phase = status.phase.clone().filter(|phase| !phase.is_success())?;
+    let phase = status.phase.clone().filter(|phase| phase.is_finished() && !phase.is_success())?;
     let name = backup.metadata.name.clone().unwrap_or_default();
     let told =
         [status.failure_reason.clone(), status.validation_errors.as_ref().map(|errors| errors.join("; "))];

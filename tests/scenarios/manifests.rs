@@ -172,7 +172,7 @@ fn a_policy_with_velero_shows_the_schedules_that_would_come() {
 
     // What was printed, with an edit, is what there is.
     let edited = schedule.replace("336h0m0s", "1h0m0s");
-    let both = format!("---\n{}\n---\n{edited}", objects);
+    let both = format!("---\n{objects}\n---\n{edited}");
     let (diff, notes, good) = plan(&[&args[..], &["--schedules"]].concat(), &both);
     assert!(good, "{notes}");
     assert!(diff.contains("east-team-a: change\n--- cluster\n+++ plan\n"), "{diff}");
