@@ -42,6 +42,14 @@ struct Task {
 /// How often a plain line is written.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
+impl Console {
+    /// Among the bars of somebody's who draws some of its own.
+    #[must_use]
+    pub fn among(bars: MultiProgress) -> Self {
+        Self { bars, tasks: Mutex::default() }
+    }
+}
+
 impl Progress for Console {
     fn update(&self, task: &str, done: u64, total: u64, now: &str) {
         let plain = !std::io::stderr().is_terminal();
@@ -78,7 +86,7 @@ impl Progress for Console {
         let ended = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(task);
         if let Some(ended) = ended {
             ended.bar.finish_and_clear();
-            line(&format!("{task}: done in {} s", ended.since.elapsed().as_secs()));
+            self.bars.suspend(|| line(&format!("{task}: done in {} s", ended.since.elapsed().as_secs())));
         }
     }
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use stage::Stage;
 use testbed::Testbed;
-use testbed::progress::Console;
 
 use super::away;
 use super::belongings::{self, NAME};
@@ -27,7 +26,10 @@ pub(super) async fn play(kubeconfig: &Path, with_double: bool, keep: bool, stop:
         () = stop.wanted() => return Ok(()),
     };
     let told = match move_in(&mut screen, &mut stage, &look, stop).await {
-        Ok(true) => story::tell_and_keep(&mut screen, &mut stage, &Venue::Guest(look), keep, stop).await,
+        Ok(true) => {
+            let venue = Venue::Guest(look);
+            story::tell_and_keep(&mut screen, &mut stage, &venue, None, keep, stop).await
+        }
         Ok(false) => Ok(()),
         Err(error) => Err(error),
     };
@@ -47,7 +49,7 @@ async fn arrive(screen: &mut Screen, kubeconfig: &Path, with_double: bool) -> Re
     chapter.waiting("building agenttier-backup");
     let program = program::build().await?;
     chapter.waiting("looking for helm; a first run builds it");
-    let testbed = Testbed::prepare_to_join(&Console::default()).await?;
+    let testbed = Testbed::prepare_to_join(&screen.builds()).await?;
     chapter.waiting("joining the cluster");
     let cluster = testbed.cluster("demo").join(kubeconfig).await?;
     let stage = Stage::on(cluster, program, NAME);

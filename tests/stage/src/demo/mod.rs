@@ -6,6 +6,8 @@ mod death;
 mod first_look;
 mod guest;
 mod installation;
+mod offsite;
+mod outside;
 mod own;
 mod recovery;
 mod screen;

@@ -22,7 +22,7 @@ use super::workspace::Workspace;
 /// What the restore command has said.
 pub(super) struct Restored {
     sandbox: String,
-    claim: String,
+    pub(super) claim: String,
     point: String,
     taken_at: Timestamp,
     seconds: f64,
@@ -121,7 +121,7 @@ pub(super) async fn compare(
         let stolen = claimed_from_the_pool(stage, venue).await?;
         table.add_row(["warm-pool volumes that it was given", &stolen.to_string()]);
     }
-    println!("\n{table}");
+    screen.print(table.to_string());
     Ok(())
 }
 

@@ -3,16 +3,20 @@
 use std::time::{Duration, Instant};
 
 use console::style;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use testbed::progress::Console;
 
 /// Where the story is told.
 pub(super) struct Screen {
     begun: Instant,
     chapters: u32,
+    /// The spinner of a chapter, and what is built meanwhile.
+    bars: MultiProgress,
 }
 
 /// A chapter that is being told.
 pub(super) struct Chapter {
+    bars: MultiProgress,
     bar: ProgressBar,
     begun: Instant,
 }
@@ -22,20 +26,30 @@ impl Screen {
         println!();
         println!("{}", style("agenttier-backup: a node dies, the work comes back").bold());
         println!("{}", style(setting).dim());
-        Self { begun: Instant::now(), chapters: 0 }
+        Self { begun: Instant::now(), chapters: 0, bars: MultiProgress::new() }
+    }
+
+    /// Where builds tell how far they are, beside the story.
+    pub(super) fn builds(&self) -> Console {
+        Console::among(self.bars.clone())
+    }
+
+    /// Something between chapters.
+    pub(super) fn print(&self, text: impl AsRef<str>) {
+        self.bars.suspend(|| println!("\n{}", text.as_ref()));
     }
 
     /// Begins a chapter.
     pub(super) fn chapter(&mut self, title: &str) -> Chapter {
         self.chapters += 1;
-        println!();
-        println!("{} {}", style(format!("{}.", self.chapters)).cyan().bold(), style(title).bold());
-        let bar = ProgressBar::new_spinner();
+        let number = style(format!("{}.", self.chapters)).cyan().bold();
+        self.print(format!("{number} {}", style(title).bold()));
+        let bar = self.bars.add(ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("   {spinner:.cyan} {msg} {elapsed:.dim}") {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(100));
-        Chapter { bar, begun: Instant::now() }
+        Chapter { bars: self.bars.clone(), bar, begun: Instant::now() }
     }
 
     /// How long the story has taken.
@@ -60,13 +74,14 @@ impl Chapter {
     /// Something that happened.
     pub(super) fn say(&self, line: impl AsRef<str>) {
         let line = format!("   {}", line.as_ref());
-        self.bar.suspend(|| println!("{line}"));
+        self.bars.suspend(|| println!("{line}"));
     }
 
     /// Ends the chapter with what came of it.
     pub(super) fn done(self, what: impl AsRef<str>) {
         self.bar.finish_and_clear();
         let took = format!("({:.1} s)", self.begun.elapsed().as_secs_f64());
-        println!("   {} {} {}", style("✔").green().bold(), what.as_ref(), style(took).dim());
+        let line = format!("   {} {} {}", style("✔").green().bold(), what.as_ref(), style(took).dim());
+        self.bars.suspend(|| println!("{line}"));
     }
 }

@@ -11,13 +11,14 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use serde_json::json;
 use stage::Stage;
-use testbed::Tree;
+use testbed::{Tree, VELERO_NAMESPACE};
 
+use super::outside::Outside;
 use super::screen::Screen;
 use super::stop::Stop;
 use super::venue::{TEMPLATE, Venue};
 use super::workspace::Workspace;
-use super::{death, installation, recovery, work};
+use super::{death, installation, offsite, recovery, work};
 
 /// A sandbox at work.
 pub(super) struct Worker {
@@ -34,26 +35,32 @@ pub(super) async fn tell_and_keep(
     screen: &mut Screen,
     stage: &mut Stage,
     venue: &Venue,
+    mut outside: Option<&mut Outside>,
     keep: bool,
     stop: &mut Stop,
 ) -> Result<()> {
     let told = tokio::select! {
-        told = tell(screen, stage, venue) => told,
+        told = tell(screen, stage, venue, outside.as_deref_mut()) => told,
         () = stop.wanted() => return Ok(()),
     };
     if let (Err(error), true) = (&told, keep || matches!(venue, Venue::Guest(_))) {
         // What follows takes its time.
-        println!("\n{} {error:#}", style("The story broke off:").red().bold());
+        screen.print(format!("{} {error:#}", style("The story broke off:").red().bold()));
     }
     if keep {
-        invite(stage, venue);
+        invite(stage, venue, outside.as_deref());
         stop.wanted().await;
     }
     told
 }
 
 /// Tells the whole story; an error is an end that it must not have.
-async fn tell(screen: &mut Screen, stage: &mut Stage, venue: &Venue) -> Result<()> {
+async fn tell(
+    screen: &mut Screen,
+    stage: &mut Stage,
+    venue: &Venue,
+    outside: Option<&mut Outside>,
+) -> Result<()> {
     let user = User::new(stage.client.clone(), venue.namespace()).patience(venue.patience());
     let workers = sandboxes(screen, stage, venue, &user).await?;
     installation::install(screen, stage, venue).await?;
@@ -62,7 +69,13 @@ async fn tell(screen: &mut Screen, stage: &mut Stage, venue: &Venue) -> Result<(
     let loss = death::node_dies(screen, stage, venue, victim).await?;
     let restored = recovery::restore(screen, stage, venue, victim).await?;
     recovery::compare(screen, stage, venue, &user, &loss, &restored).await?;
-    println!("\nTold in {:.0} s.", screen.elapsed().as_secs_f64());
+    match outside {
+        Some(outside) => offsite::tell(screen, stage, venue, outside, &workers, &restored).await?,
+        None => screen.print(
+            "The loss of a whole cluster, and what Velero brings back, is told without --kubeconfig: on clusters of its own.",
+        ),
+    }
+    screen.print(format!("Told in {:.0} s.", screen.elapsed().as_secs_f64()));
     Ok(())
 }
 
@@ -146,12 +159,18 @@ async fn points(screen: &mut Screen, stage: &Stage, venue: &Venue, workers: &[Wo
 }
 
 /// What a person can look at while everything stays.
-fn invite(stage: &Stage, venue: &Venue) {
+fn invite(stage: &Stage, venue: &Venue, outside: Option<&Outside>) {
     let namespace = venue.namespace();
     println!("\nEverything stays as it is. In another terminal:\n");
     println!("  export KUBECONFIG={}", stage.cluster.kubeconfig().display());
     for command in [format!("list -n {namespace}"), "plan".into(), format!("restore s2 -n {namespace}")] {
         println!("  cargo run --quiet -- {command}");
+    }
+    if let Some(Ok(refuge)) = outside.map(Outside::refuge) {
+        println!("  kubectl get schedules.velero.io,backups.velero.io -n {VELERO_NAMESPACE}");
+        println!("\nIn the other cluster, what Velero has brought back:\n");
+        println!("  export KUBECONFIG={}", refuge.kubeconfig().display());
+        println!("  kubectl get restores.velero.io,persistentvolumeclaims -A");
     }
     println!("\nCtrl-C takes it all away; nothing stays behind.");
 }
