@@ -1,6 +1,6 @@
 //! A cluster in virtual time: volumes of two drivers, a storage that is slow, loses snapshots and tells the wrong
-//! time, an API server that goes away, people who pin, suspend and re-create; and a controller that restarts
-//! wherever it is. Everything follows from the seed.
+//! time, an API server that goes away, people who pin, suspend and re-create, a Velero that backs the same claims up;
+//! and a controller that restarts wherever it is. Everything follows from the seed.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use agenttier_backup_plan::{
 };
 use jiff::{SignedDuration, Timestamp};
 
+use crate::velero::{self, Backups};
 use crate::world::{decide, keeper, minutes, seconds, unready, volume};
 
 /// Numbers from a seed (SplitMix64).
@@ -54,6 +55,12 @@ pub(crate) enum Event {
     /// Something reads from the oldest point, or has read it.
     Read(usize),
     Governance(Box<Governance>),
+    /// Velero begins with the backup of a namespace.
+    Backup(String),
+    /// Velero has got to a volume.
+    Snapshot(usize),
+    /// Velero is done with its snapshot, whatever became of it, and deletes it.
+    Drop(usize, String),
 }
 
 /// How often what happened.
@@ -72,6 +79,9 @@ pub(crate) struct Counts {
     pub(crate) spared_pins: u32,
     pub(crate) spared_reads: u32,
     pub(crate) waits: u32,
+    pub(crate) veleros: u32,
+    pub(crate) veleros_while_taking: u32,
+    pub(crate) veleros_while_pruning: u32,
 }
 
 pub(crate) struct Cluster {
@@ -88,6 +98,7 @@ pub(crate) struct Cluster {
     pub(crate) counts: Counts,
     pub(crate) dice: Dice,
     writes_fail: bool,
+    pub(crate) velero: Backups,
     events: BTreeMap<(Timestamp, u32), Event>,
     controller: Controller,
 }
@@ -132,6 +143,7 @@ impl Cluster {
             counts: Counts::default(),
             dice: Dice(seed),
             writes_fail: false,
+            velero: Backups::default(),
             events: BTreeMap::new(),
             controller,
             volumes,
@@ -240,11 +252,13 @@ impl Cluster {
         let Note::RetentionChanged { before, retention } = &mark.note else { panic!("{mark:?}") };
         let points = &mut self.volumes[index].points;
         let point = points.iter_mut().find(|point| point.uid == mark.uid).expect("it is there");
+        assert!(matches!(point.ownership, Ownership::Ours { .. }), "{mark:?}");
         point.amendments = before.amended(self.now, *retention);
     }
 
     fn take(&mut self, index: usize, take: &TakeSnapshot) {
         let volume = &mut self.volumes[index];
+        self.counts.veleros_while_taking += u32::from(velero::is_at_work(volume));
         let mut point = unready(volume, &take.name, self.now);
         point.slot = Some(take.slot.start());
         point.retention = Some(take.retention);
@@ -273,6 +287,7 @@ impl Cluster {
     /// Deletes a point, if that breaks no promise.
     fn delete(&mut self, index: usize, prune: &Prune) {
         let volume = &mut self.volumes[index];
+        self.counts.veleros_while_pruning += u32::from(velero::is_at_work(volume));
         let good =
             |point: &&RecoveryPoint| point.ready && !point.terminating() && point.is_ours_of(&volume.uid);
         let newest = volume.points.iter().filter(good).max_by_key(|point| point.created);
@@ -301,12 +316,14 @@ impl Cluster {
                 if let Some(point) = self.volumes[index].points.iter_mut().find(|point| point.name == name) {
                     point.ready = true;
                     point.cut = Some(point.created + skew);
+                    self.velero.note(point);
                 }
                 index..index + 1
             }
             Event::Gone(index, name) => {
                 let volume = &mut self.volumes[index];
                 volume.points.retain(|point| point.name != name);
+                self.velero.forget(&name);
                 std::sync::Arc::make_mut(&mut volume.taken_names).remove(&name);
                 index..index + 1
             }
@@ -349,6 +366,18 @@ impl Cluster {
                 {
                     point.readers.insert("claim/x".into());
                 }
+                index..index + 1
+            }
+            Event::Backup(namespace) => {
+                self.begin_backup(&namespace);
+                0..0
+            }
+            Event::Snapshot(index) => {
+                self.snapshot_for_velero(index);
+                index..index + 1
+            }
+            Event::Drop(index, name) => {
+                self.drop_for_velero(index, name);
                 index..index + 1
             }
         };
@@ -402,6 +431,7 @@ impl Cluster {
                 }
             }
             assert!(in_flight <= 1, "{in_flight} in flight of {}", volume.claim);
+            self.velero.check(volume);
         }
     }
 

@@ -1,12 +1,13 @@
 //! The planner's rules, each with a test that fails without it: examples by rule, properties over random volumes and
-//! a second planner that has to agree, a restore against every interleaving with AgentTier's steps, and two weeks of a
-//! cluster and two months of a few volumes in virtual time.
+//! a second planner that has to agree, a restore against every interleaving with AgentTier's steps, and in virtual time two
+//! weeks of a cluster, a week of one that Velero backs up as well, and two months of a few volumes.
 #![allow(clippy::unwrap_used)]
 
 mod admission;
 mod agenttier;
 mod agenttiers_loop;
 mod amended;
+mod beside_velero;
 mod classes;
 mod closing;
 mod cluster;
@@ -36,6 +37,7 @@ mod simulation;
 mod suspension;
 mod switched;
 mod thinning;
+mod velero;
 mod wake;
 mod words;
 mod world;

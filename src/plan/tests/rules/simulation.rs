@@ -11,12 +11,12 @@ const VOLUMES_B: usize = 15;
 /// More than the places in flight that a driver has.
 const SICK: usize = 12;
 
-fn six_hourly() -> Policy {
+pub(crate) fn six_hourly() -> Policy {
     let retention = Retention { keep_last: 2, ..Retention::for_at_least(hours(5 * 24)) };
     Policy { interval: every(hours(6)), ready_timeout: hours(2), retention, ..policy() }
 }
 
-fn day(day: i64) -> Timestamp {
+pub(crate) fn day(day: i64) -> Timestamp {
     NOW + hours(24 * day)
 }
 
@@ -43,7 +43,7 @@ fn keeps_too_much(policy: &Policy, good: &[&RecoveryPoint], now: Timestamp) -> b
 }
 
 /// Plays to `end`, looking at everything after every step. `calm` says whether protection can be demanded.
-fn play(cluster: &mut Cluster, end: Timestamp, calm: impl Fn(Timestamp) -> bool) {
+pub(crate) fn play(cluster: &mut Cluster, end: Timestamp, calm: impl Fn(Timestamp) -> bool) {
     let mut had_good = vec![None; cluster.volumes.len()];
     while cluster.step(end) {
         cluster.check_points();

@@ -138,7 +138,7 @@ fn ownerships() -> impl Strategy<Value = Ownership> {
     ]
 }
 
-fn points() -> impl Strategy<Value = RecoveryPoint> {
+pub(crate) fn points() -> impl Strategy<Value = RecoveryPoint> {
     let made = (ages(), ownerships(), carried(), amendments());
     let storage = (
         prop::option::weighted(0.6, -5000_i64..90_000),
