@@ -50,9 +50,7 @@ impl Site {
 
     /// Runs the command of the CronJob on a workspace.
     pub(super) async fn sync(&self, workspace: &Path) -> Outcome {
-        let job: CronJob = serde_saphyr::from_str(&file("cronjob.yaml")).unwrap();
-        let pod = job.spec.unwrap().job_template.spec.unwrap().template.spec.unwrap();
-        self.run(&pod, true, workspace, &[]).await
+        self.sync_with(workspace, &[]).await
     }
 
     /// The same, that has to be done.
@@ -60,12 +58,15 @@ impl Site {
         self.sync(workspace).await.done();
     }
 
-    /// The same, with each file of more than 5 MiB in parts. S3 wants that from 5 GiB on, and rclone does it from
-    /// 200 MiB on.
+    /// The same, with each file of more than 5 MiB in parts; by itself rclone does that with more than 200 MiB.
     pub(super) async fn synced_in_parts(&self, workspace: &Path) {
+        self.sync_with(workspace, &[("RCLONE_S3_UPLOAD_CUTOFF", "5Mi")]).await.done();
+    }
+
+    async fn sync_with(&self, workspace: &Path, more: &[(&str, &str)]) -> Outcome {
         let job: CronJob = serde_saphyr::from_str(&file("cronjob.yaml")).unwrap();
         let pod = job.spec.unwrap().job_template.spec.unwrap().template.spec.unwrap();
-        self.run(&pod, true, workspace, &[("RCLONE_S3_UPLOAD_CUTOFF", "5Mi")]).await.done();
+        self.run(&pod, true, workspace, more).await
     }
 
     /// Runs the command of the restore Job on a workspace, from where it says itself or from elsewhere.

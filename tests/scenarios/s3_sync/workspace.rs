@@ -54,9 +54,7 @@ pub(super) fn noise(length: usize) -> Vec<u8> {
         state ^= state << 17;
         state.to_le_bytes()
     };
-    let mut bytes = std::iter::repeat_with(step).flatten().take(length).collect::<Vec<_>>();
-    bytes.shrink_to_fit();
-    bytes
+    std::iter::repeat_with(step).flatten().take(length).collect()
 }
 
 /// Fills a workspace. What it holds is kept, but for what [`unkept`] adds.
