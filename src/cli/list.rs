@@ -187,7 +187,7 @@ fn check_known(
     bail!("no sandbox {sandbox}{place}, and no recovery point of one of that name; {others}")
 }
 
-fn print(now: Timestamp, rows: &Vec<Row>) {
+fn print(now: Timestamp, rows: &[Row]) {
     if rows.is_empty() {
         println!("No recovery points found.");
         return;

@@ -95,7 +95,7 @@ fn of(schedule: &Schedule) -> Backup {
     labels.insert(labels::SCHEDULE_NAME.to_owned(), schedule.name_any());
     let mut backup = Backup::new(&name, template);
     backup.metadata.labels = Some(labels);
-    backup.metadata.annotations = schedule.metadata.annotations.clone();
+    backup.metadata.annotations.clone_from(&schedule.metadata.annotations);
     backup
 }
 
