@@ -1,7 +1,7 @@
 //! Layer 2: one Velero Schedule per namespace that holds sandboxes.
 //!
-//! - [`name`] is what a namespace's Schedule is called, [`spread`] when its backups are made.
-//! - [`plan`] says of every namespace, and of every Schedule that is there, what is to become of its Schedule.
+//! - [`name()`] is what a namespace's Schedule is called, [`Spread`] when its backups are made.
+//! - [`plan()`] says of every namespace, and of every Schedule that is there, what is to become of its Schedule.
 
 mod decide;
 mod name;
