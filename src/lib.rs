@@ -8,6 +8,7 @@ mod age;
 pub mod agenttier;
 pub mod api;
 pub mod api_error;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod controller;

@@ -23,13 +23,15 @@ use crate::schedules::{Look, Saved, saved, saved_labels};
 /// So many names of sandboxes are told where one does not exist.
 const NAMES: usize = 20;
 
-/// Lists the recovery points of every sandbox, newest first, with what becomes of each: the snapshots of its volume, and
-/// Velero's backups of its namespace, each of which holds all sandboxes that the namespace had then.
+/// Lists the recovery points of every sandbox, newest first, with what becomes of each: the
+/// snapshots of its volume, and Velero's backups of its namespace, each of which holds all
+/// sandboxes that the namespace had then.
 ///
 /// Those of sandboxes and volumes that are gone are listed too: VOLUME says so.
 ///
-/// With -n, no right beyond that namespace is needed; but whoever may not read policies is not told what becomes of a
-/// recovery point, and whoever may not read Velero's namespace is not shown its backups.
+/// With -n, no right beyond that namespace is needed; but whoever may not read policies is not
+/// told what becomes of a recovery point, and whoever may not read Velero's namespace is not
+/// shown its backups.
 ///
 /// Examples:
 ///   agenttier-backup list -n team-a

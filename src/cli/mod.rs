@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod backup;
 mod completions;
 mod controller;
 mod crds;
@@ -9,6 +10,7 @@ mod output;
 mod pin;
 mod plan;
 mod restore;
+mod screen;
 mod unpin;
 mod velero;
 
@@ -41,6 +43,7 @@ enum Command {
     Controller(controller::Controller),
     Plan(plan::Plan),
     List(list::List),
+    Backup(backup::Backup),
     Restore(restore::Restore),
     Pin(pin::Pin),
     Unpin(unpin::Unpin),
@@ -104,6 +107,7 @@ pub async fn run() -> ExitCode {
         Command::Controller(command) => command.run(&cli.cluster).await,
         Command::Plan(command) => command.run(&cli.cluster).await,
         Command::List(command) => command.run(&cli.cluster).await,
+        Command::Backup(command) => command.run(&cli.cluster).await,
         Command::Restore(command) => command.run(&cli.cluster).await,
         Command::Pin(command) => command.run(&cli.cluster).await,
         Command::Unpin(command) => command.run(&cli.cluster).await,
@@ -157,7 +161,10 @@ mod tests {
         for (command, taught) in [
             ("plan", "nothing is\nchanged"),
             ("plan", "Examples:\n  agenttier-backup plan\n"),
+            ("plan", "agenttier-backup plan --schedules"),
             ("list", "newest first"),
+            ("backup", "agenttier-backup backup team-a/s1 --wait"),
+            ("backup", "no second one is taken"),
             ("restore", "agenttier-backup restore s1 -n team-a --as-of 2h"),
             ("restore", "Examples:\n  agenttier-backup restore s1 -n team-a\n"),
             ("controller", "BackupPolicy"),

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use agenttier_backup_plan::restore::{Start, Step};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use super::Cluster;
 use super::moment::Moment;
 use super::output::{Format, Output};
+use super::screen::Screen;
 use crate::restore::{Order, Progress, Restored, restore};
 
 /// Restores a sandbox's workspace from a recovery point into a new sandbox beside it.
@@ -86,7 +86,7 @@ impl Restore {
         };
         let screen = Screen::start(self.output.output == Format::Table);
         let limit = Duration::from_secs(self.timeout);
-        let result = restore(&client, order, limit, |progress| screen.show(&progress)).await;
+        let result = restore(&client, order, limit, |progress| show(&screen, &progress)).await;
         screen.finish();
         self.output.print(&result?, print)
     }
@@ -107,66 +107,29 @@ fn print(restored: &Restored) {
     );
 }
 
-/// A spinner on a terminal, lines elsewhere, nothing beside JSON and YAML.
-struct Screen {
-    bar: Option<ProgressBar>,
+fn show(screen: &Screen, progress: &Progress<'_>) {
+    match progress {
+        Progress::Prepared(restore) => {
+            let (order, origin) = (&restore.order, &restore.origin);
+            let target = format!("{}/{}", order.namespace, order.target);
+            screen.say(&format!("{target} from {}, data of {}", origin.point, origin.taken_at));
+        }
+        Progress::Step(next) => step(screen, next),
+        Progress::Trouble(trouble) => screen.say(&format!("  {trouble}; trying again")),
+    }
 }
 
-impl Screen {
-    fn start(wanted: bool) -> Self {
-        let bar = wanted.then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
-        Self { bar }
-    }
-
-    fn say(&self, line: &str) {
-        match &self.bar {
-            Some(bar) if bar.is_hidden() => eprintln!("{line}"),
-            Some(bar) => bar.println(line),
-            None => {}
-        }
-    }
-
-    fn show(&self, progress: &Progress<'_>) {
-        match progress {
-            Progress::Prepared(restore) => {
-                let (order, origin) = (&restore.order, &restore.origin);
-                let target = format!("{}/{}", order.namespace, order.target);
-                self.say(&format!("{target} from {}, data of {}", origin.point, origin.taken_at));
-            }
-            Progress::Step(step) => self.step(step),
-            Progress::Trouble(trouble) => self.say(&format!("  {trouble}; trying again")),
-        }
-    }
-
-    fn step(&self, step: &Step) {
-        let text = match step {
-            Step::CreateClaim => "making the volume from the recovery point",
-            Step::AwaitBound => "waiting for the volume to be bound",
-            Step::CreateSandbox => "making the sandbox on it",
-            Step::Park => "putting the sandbox on its volume",
-            Step::Adopt => "making the sandbox the volume's owner",
-            Step::Start => "starting the sandbox",
-            Step::AwaitRunning => "waiting for the sandbox to run",
-            Step::StopRobbed => "it came up on a warm-pool volume: stopping it to put it back",
-            Step::AwaitStopped => "waiting for it to stop",
-            Step::Done | Step::Refuse(_) => return,
-        };
-        if let Some(bar) = &self.bar {
-            bar.set_message(text);
-        }
-        self.say(&format!("  {text}"));
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
+fn step(screen: &Screen, step: &Step) {
+    screen.step(match step {
+        Step::CreateClaim => "making the volume from the recovery point",
+        Step::AwaitBound => "waiting for the volume to be bound",
+        Step::CreateSandbox => "making the sandbox on it",
+        Step::Park => "putting the sandbox on its volume",
+        Step::Adopt => "making the sandbox the volume's owner",
+        Step::Start => "starting the sandbox",
+        Step::AwaitRunning => "waiting for the sandbox to run",
+        Step::StopRobbed => "it came up on a warm-pool volume: stopping it to put it back",
+        Step::AwaitStopped => "waiting for it to stop",
+        Step::Done | Step::Refuse(_) => return,
+    });
 }

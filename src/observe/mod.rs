@@ -10,6 +10,7 @@ mod library;
 mod manifests;
 mod meaning;
 mod observed;
+mod on_request;
 mod recovery_point;
 mod refusal;
 mod regime;

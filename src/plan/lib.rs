@@ -7,6 +7,7 @@
 //!
 //! - [`decide`] turns one [`Volume`] into a [`Verdict`]: is it protected, which
 //!   recovery points are kept and why, what should be done, when to look again.
+//! - [`on_request`] answers somebody who wants a snapshot now, due or not.
 //! - [`admit`] takes the wishes of all verdicts and lets through what pacing and
 //!   the in-flight caps allow, prunes before snapshots, most exposed volume first.
 //! - [`suspensions`] says whether what is seen can be trusted with deletions.
@@ -28,6 +29,7 @@ pub mod marks;
 mod mass;
 mod name;
 mod obstacle;
+mod on_request;
 mod overrides;
 mod ownership;
 mod pacing;
@@ -63,6 +65,7 @@ pub use history::SHORTENING_DELAY;
 pub use lease::{LeaseStep, LeaseTimes, Record, Seen, Uptime, lease_step};
 pub use mass::{MassDeletion, is_of_mass, mass_deletions};
 pub use name::{LONGEST_NAME, claim_label, snapshot_name};
+pub use on_request::{Response, on_request};
 pub use overrides::Overrides;
 pub use ownership::{Foreign, Ownership, ownership};
 pub use pacing::{Pacer, Rate};

@@ -18,6 +18,12 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// One that begins at this moment, outside the volume's own: of a point that somebody asked for.
+    #[must_use]
+    pub fn beginning(at: Timestamp) -> Self {
+        Self { start: Timestamp::from_second(at.as_second()).unwrap_or(at) }
+    }
+
     /// When it starts; whole seconds.
     #[must_use]
     pub fn start(self) -> Timestamp {

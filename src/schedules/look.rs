@@ -12,7 +12,8 @@ use super::cluster::{ClusterIdentity, LASTING};
 use super::rules::VeleroRegime;
 use super::setting::{Setting, VELERO};
 use super::site::{Obstacle, usable};
-use super::template::{CLUSTER_UID, NAMESPACE, VOLUME_POLICY};
+use super::template::{CLUSTER_UID, MANAGED_BY, NAMESPACE, VOLUME_POLICY};
+use crate::api::FIELD_MANAGER;
 use crate::api_error::is_forbidden;
 use crate::observe::{Holding, NAMESPACES, POLICIES, Survey, VeleroSight};
 
@@ -110,6 +111,20 @@ impl Look {
         };
         let its: Vec<_> = schedules.iter().filter(is_its).cloned().collect();
         self.sight.schedules = Holding::Seen(its);
+    }
+
+    /// The Schedule of ours that backs up a namespace of this cluster; the newest, where the cluster was called otherwise
+    /// before.
+    #[must_use]
+    pub fn schedule_of(&self, namespace: &str) -> Option<&Arc<Schedule>> {
+        let uid = self.cluster.as_ref().map(|cluster| &cluster.uid);
+        let is_its = |schedule: &&Arc<Schedule>| {
+            let says = |key: &str, value: &str| schedule.labels().get(key).is_some_and(|said| said == value);
+            let is_here = uid.is_none() || schedule.annotations().get(CLUSTER_UID) == uid;
+            says(MANAGED_BY, FIELD_MANAGER) && says(NAMESPACE, namespace) && is_here
+        };
+        let its = self.sight.schedules.seen()?.iter().filter(is_its);
+        its.max_by_key(|schedule| schedule.creation_timestamp().map(|at| at.0))
     }
 
     /// Whether a policy wants backups by Velero, as far as can be told.

@@ -31,7 +31,7 @@ pub use keeper::Keeper;
 pub use look::{Look, Said};
 pub use orders::{Order, Orders, orders};
 pub use outlook::{Outlook, Prospect, Step, Told};
-pub use read_back::{Course, FailedBackup, course};
+pub use read_back::{Course, FailedBackup, course, why_failed};
 pub use render::{Rendered, render, volume_policy_map};
 pub use rules::{Times, VeleroRegime, VeleroRules, velero_rules};
 pub use saved::{Saved, saved, saved_labels};

@@ -107,6 +107,12 @@ pub(super) fn begun(backup: &Backup) -> Timestamp {
     begun.map_or(Timestamp::UNIX_EPOCH, |begun| begun.0)
 }
 
+/// Why a backup that has ended did not end well, and what shows more.
+#[must_use]
+pub fn why_failed(backup: &Backup) -> Option<String> {
+    failure(begun(backup), backup).map(|failed| failed.message)
+}
+
 /// How a backup ended that did not end well; `at` is when it began.
 pub(super) fn failure(at: Timestamp, backup: &Backup) -> Option<FailedBackup> {
     let status = backup.status.as_ref()?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use velero::{Backup, BackupPhase};
 
 use super::cluster::ClusterIdentity;
-use super::read_back::{begun, failure};
+use super::read_back::{begun, why_failed};
 use super::template::{CLUSTER, CLUSTER_UID, MANAGED_BY, NAMESPACE};
 use crate::api::FIELD_MANAGER;
 use crate::observe::VeleroSight;
@@ -57,7 +57,6 @@ pub fn saved(sight: &VeleroSight, cluster: Option<&ClusterIdentity>) -> Vec<Save
         let namespace = backup.labels().get(NAMESPACE)?.clone();
         let uid = backup.annotations().get(CLUSTER_UID);
         let status = backup.status.clone().unwrap_or_default();
-        let error = failure(begun(backup), backup).map(|failed| failed.message);
         Some(Saved {
             namespace,
             backup: backup.name_any(),
@@ -70,7 +69,7 @@ pub fn saved(sight: &VeleroSight, cluster: Option<&ClusterIdentity>) -> Vec<Save
             expires_at: status.expiration.map(|at| at.0),
             errors: status.errors.unwrap_or_default(),
             warnings: status.warnings.unwrap_or_default(),
-            error,
+            error: why_failed(backup),
         })
     };
     sight.backups.seen().unwrap_or_default().iter().filter_map(of).collect()

@@ -21,6 +21,7 @@ mod json;
 mod left_behind;
 mod lives;
 mod mass;
+mod on_request;
 mod overrides;
 mod pressure;
 mod promises;
