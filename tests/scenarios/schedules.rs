@@ -2,6 +2,7 @@
 
 mod absent;
 mod backups;
+mod commands;
 mod edits;
 mod inputs;
 mod rendered;

@@ -69,4 +69,25 @@ async fn without_velero_in_the_charts_values_a_policy_says_how_to_turn_it_on() {
     site.stage.start_controller(&[]).await.unwrap();
     let told = site.told("VeleroNotConfigured").await;
     assert!(told.message.contains("optional.backup.velero.enabled"), "{told:?}");
+
+    // The commands say the same, and work for the rest.
+    let run = async |args: &[&str]| site.stage.run(args).await.unwrap();
+    let report = run(&["plan", "-o", "json"]).await.json().unwrap();
+    assert_eq!(report["velero"]["obstacle"]["reason"], "VeleroNotConfigured", "{report:#}");
+    let [to_come] = &report["velero"]["schedules"].as_array().unwrap()[..] else { panic!("{report:#}") };
+    assert_eq!(
+        (&to_come["step"], &to_come["backsUp"]),
+        (&json!("Make"), &json!("team-a")),
+        "once it is there"
+    );
+    let list = run(&["list"]).await.good().unwrap();
+    assert!(list.contains("note: Velero's kinds (velero.io) are not installed"), "{list}");
+    let output = run(&["backup", "-n", "team-a"]).await;
+    assert!(output.good().unwrap_err().to_string().contains("VeleroNotInstalled"));
+
+    site.policy(VeleroSpec::default()).await;
+    let report = run(&["plan", "-o", "json"]).await.json().unwrap();
+    assert_eq!(report["velero"], json!(null), "nobody wants any");
+    let list = run(&["list"]).await.good().unwrap();
+    assert!(!list.contains("note:"), "nobody misses anything: {list}");
 }
