@@ -86,14 +86,13 @@ pub async fn of_namespace(
 fn chosen(look: &Look, survey: &Survey, namespace: &str) -> Result<Schedule, (&'static str, String)> {
     let velero = &look.sight.namespace;
     match usable(Some(&look.sight)) {
-        Ok(()) => {}
-        // What of it could not be seen is not needed here, but for the Schedules.
         Err(Obstacle::VeleroForbidden(hidden)) if look.sight.schedules.seen().is_none() => {
             let message =
                 format!("you have no right to list schedules.velero.io in namespace {velero}: {hidden}");
             return Err(("VeleroForbidden", message));
         }
-        Err(Obstacle::VeleroForbidden(_)) => {}
+        // What of it could not be seen is not needed here, but for the Schedules.
+        Ok(()) | Err(Obstacle::VeleroForbidden(_)) => {}
         Err(obstacle) => {
             return Err((
                 obstacle.reason(),
