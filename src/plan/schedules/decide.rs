@@ -136,8 +136,9 @@ pub struct Plan {
 /// Says what is to become of the Schedule of every namespace that has one or is to have one, by name.
 ///
 /// A namespace gets its Schedule with its first Sandbox and keeps it when the last one goes: what the sandboxes left
-/// behind is worth its backup. `policies_on` are the policies that want backups by Velero. `certain` says that all policies and namespaces are seen as they are; while they are
-/// not, nothing is removed and nothing is paused because something is absent.
+/// behind is worth its backup. `policies_on` are the policies that want backups by Velero. `certain` says that all
+/// policies and namespaces are seen as they are; while they are not, nothing is removed, paused or rendered otherwise
+/// because something is absent.
 #[must_use]
 pub fn plan(
     cluster: &str,
@@ -178,6 +179,11 @@ pub fn plan(
 fn wish_of(namespace: &NamespaceSight, owner: Option<&Owner>, certain: bool) -> Option<Wish> {
     // By its name alone: what else it says may have been edited.
     let is_ours = matches!(owner, Some(Owner::Ours { .. }));
+    // The policy that it was made under may be there, and select the namespace as before.
+    let under_another = matches!(owner, Some(Owner::Ours { policy: Some(noted), .. }) if Some(noted.as_str()) != namespace.rule.policy());
+    if under_another && !certain {
+        return Some(Wish::Untouched(Why::NotCertain));
+    }
     let removed =
         |why| is_ours.then_some(if certain { Wish::Removed(why) } else { Wish::Untouched(Why::NotCertain) });
     let wanted = match &namespace.rule {

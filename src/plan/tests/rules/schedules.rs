@@ -96,6 +96,22 @@ fn of_a_namespace_that_is_gone_it_goes_with_its_policy() {
     assert_eq!(planned(None), removed);
 }
 
+/// The policy that it was made under may only be out of sight, and a lower one seem to rule instead.
+#[test]
+fn while_policies_are_not_certain_none_takes_the_place_of_another() {
+    let other = || "silver".to_owned();
+    for rule in
+        [Rule::On { policy: other() }, Rule::Suspended { policy: other() }, Rule::Invalid { policy: other() }]
+    {
+        let seen = [namespace("team-a", rule)];
+        let untouched = ("east-team-a".to_owned(), Wish::Untouched(Why::NotCertain));
+        assert_eq!(wishes(&seen, &[ours("team-a")], false), [untouched]);
+        assert_ne!(wishes(&seen, &[ours("team-a")], true)[0].1, Wish::Untouched(Why::NotCertain));
+    }
+    let enabled = ("east-team-a".to_owned(), Wish::Enabled);
+    assert_eq!(wishes(&[namespace("team-a", on())], &[ours("team-a")], false), [enabled], "its own goes on");
+}
+
 #[test]
 fn a_cluster_that_is_renamed_replaces_its_schedules() {
     let owner = Owner::Ours { namespace: "team-a".into(), policy: Some("gold".into()) };
@@ -174,9 +190,14 @@ proptest! {
         for namespace in &namespaces {
             let its = name(CLUSTER, &namespace.name);
             let wanted = matches!(namespace.rule, Rule::On { .. }) && namespace.holds_sandboxes && !namespace.terminating;
+            let is_under_another = |owner: &Owner| {
+                matches!(owner, Owner::Ours { policy: Some(policy), .. } if policy != "gold")
+            };
+            let is_doubted = !certain && owner(&its).is_some_and(is_under_another);
             if wanted && owner(&its) != Some(&Owner::Other) {
                 let plan = planned.iter().find(|plan| plan.name == its);
-                prop_assert_eq!(plan.map(|plan| plan.wish), Some(Wish::Enabled));
+                let wish = if is_doubted { Wish::Untouched(Why::NotCertain) } else { Wish::Enabled };
+                prop_assert_eq!(plan.map(|plan| plan.wish), Some(wish));
             }
         }
         // What was done as said needs nothing further.
