@@ -149,34 +149,41 @@ pub fn plan(
 ) -> Vec<Plan> {
     let there: BTreeMap<&str, &Owner> =
         schedules.iter().map(|schedule| (schedule.name.as_str(), &schedule.owner)).collect();
+    let named: BTreeMap<String, &NamespaceSight> =
+        namespaces.iter().map(|namespace| (name(cluster, &namespace.name), namespace)).collect();
+    let others = schedules.iter().filter(|schedule| !named.contains_key(&schedule.name));
+    let others: Vec<(&ScheduleSight, &str, &Option<String>)> = others
+        .filter_map(|schedule| match &schedule.owner {
+            Owner::Ours { namespace, policy } => Some((schedule, namespace.as_str(), policy)),
+            Owner::Other => None,
+        })
+        .collect();
     let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
-    let mut named: BTreeSet<String> = BTreeSet::new();
-    for namespace in namespaces {
-        let name = name(cluster, &namespace.name);
-        named.insert(name.clone());
-        if let Some(wish) = wish_of(namespace, there.get(name.as_str()).copied(), certain) {
+    for (name, namespace) in &named {
+        let had_one = others.iter().any(|(_, of, _)| *of == namespace.name);
+        if let Some(wish) = wish_of(namespace, there.get(name.as_str()).copied(), had_one, certain) {
             let policy = namespace.rule.policy().map(str::to_owned);
-            plans.insert(name.clone(), Plan { name, namespace: namespace.name.clone(), policy, wish });
+            let (name, namespace) = (name.clone(), namespace.name.clone());
+            plans.insert(name.clone(), Plan { name, namespace, policy, wish });
         }
     }
-    let known: BTreeSet<&str> = namespaces.iter().map(|namespace| namespace.name.as_str()).collect();
-    for schedule in schedules.iter().filter(|schedule| !named.contains(&schedule.name)) {
-        let Owner::Ours { namespace, policy } = &schedule.owner else { continue };
-        let wish = match policy {
+    for (schedule, namespace, policy) in others {
+        let known = named.iter().find(|(_, known)| known.name == namespace);
+        let wish = match (known, policy) {
             _ if !certain => Wish::Untouched(Why::NotCertain),
-            _ if known.contains(namespace.as_str()) => Wish::Removed(Why::ClusterRenamed),
-            Some(policy) if policies_on.contains(policy) => Wish::Paused(Why::NamespaceGone),
-            _ => Wish::Removed(Why::PolicyOff),
+            (Some((name, known)), _) => wish_of_former(known, there.get(name.as_str()).copied()),
+            (None, Some(policy)) if policies_on.contains(policy) => Wish::Paused(Why::NamespaceGone),
+            (None, _) => Wish::Removed(Why::PolicyOff),
         };
-        let (name, namespace) = (schedule.name.clone(), namespace.clone());
+        let (name, namespace) = (schedule.name.clone(), namespace.to_owned());
         plans.insert(name.clone(), Plan { name, namespace, policy: policy.clone(), wish });
     }
     plans.into_values().collect()
 }
 
-/// What the Schedule of a namespace is to be, given whose the one of its name is; `None` where there is none, and need
-/// not be.
-fn wish_of(namespace: &NamespaceSight, owner: Option<&Owner>, certain: bool) -> Option<Wish> {
+/// What the Schedule of a namespace is to be, given whose the one of its name is, and whether there is one under another name;
+/// `None` where there is none, and need not be.
+fn wish_of(namespace: &NamespaceSight, owner: Option<&Owner>, had_one: bool, certain: bool) -> Option<Wish> {
     // By its name alone: what else it says may have been edited.
     let is_ours = matches!(owner, Some(Owner::Ours { .. }));
     // The policy that it was made under may be there, and select the namespace as before.
@@ -191,7 +198,7 @@ fn wish_of(namespace: &NamespaceSight, owner: Option<&Owner>, certain: bool) -> 
         Rule::Off { .. } => return removed(Why::PolicyOff),
         Rule::Invalid { .. } => return is_ours.then_some(Wish::Untouched(Why::PolicyInvalid)),
         Rule::Suspended { .. } => return is_ours.then_some(Wish::Paused(Why::PolicySuspended)),
-        Rule::On { .. } => is_ours || namespace.holds_sandboxes,
+        Rule::On { .. } => is_ours || had_one || namespace.holds_sandboxes,
     };
     if !wanted {
         return None;
@@ -203,4 +210,20 @@ fn wish_of(namespace: &NamespaceSight, owner: Option<&Owner>, certain: bool) -> 
         return is_ours.then_some(Wish::Paused(Why::NamespaceTerminating));
     }
     Some(Wish::Enabled)
+}
+
+/// What a Schedule is to be whose cluster has another name by now, given whose the one of the new name is: it stands in
+/// until that is ours.
+fn wish_of_former(namespace: &NamespaceSight, successor: Option<&Owner>) -> Wish {
+    if matches!(successor, Some(Owner::Ours { .. })) {
+        return Wish::Removed(Why::ClusterRenamed);
+    }
+    match &namespace.rule {
+        Rule::Nobody => Wish::Removed(Why::NotSelected),
+        Rule::Off { .. } => Wish::Removed(Why::PolicyOff),
+        Rule::Invalid { .. } => Wish::Untouched(Why::PolicyInvalid),
+        Rule::Suspended { .. } => Wish::Paused(Why::PolicySuspended),
+        Rule::On { .. } if namespace.terminating => Wish::Paused(Why::NamespaceTerminating),
+        Rule::On { .. } => Wish::Enabled,
+    }
 }

@@ -112,15 +112,45 @@ fn while_policies_are_not_certain_none_takes_the_place_of_another() {
     assert_eq!(wishes(&[namespace("team-a", on())], &[ours("team-a")], false), [enabled], "its own goes on");
 }
 
-#[test]
-fn a_cluster_that_is_renamed_replaces_its_schedules() {
+/// Of the namespace team-a, made when the cluster was called k-1234.
+fn former() -> ScheduleSight {
     let owner = Owner::Ours { namespace: "team-a".into(), policy: Some("gold".into()) };
-    let before = ScheduleSight { name: "k-1234-team-a".into(), owner };
-    let wishes = wishes(&[namespace("team-a", on())], &[before], true);
-    assert_eq!(
-        wishes,
-        [("east-team-a".into(), Wish::Enabled), ("k-1234-team-a".into(), Wish::Removed(Why::ClusterRenamed)),]
-    );
+    ScheduleSight { name: "k-1234-team-a".into(), owner }
+}
+
+/// Whatever comes between: there is always one that makes backups.
+#[test]
+fn a_cluster_that_is_renamed_replaces_its_schedules_one_after_the_other() {
+    // What its sandboxes left behind is worth its backup under the new name as well.
+    for holds_sandboxes in [true, false] {
+        let team_a = [NamespaceSight { holds_sandboxes, ..namespace("team-a", on()) }];
+        let wishes_with = |schedules: &[ScheduleSight]| wishes(&team_a, schedules, true);
+        let renamed = Why::ClusterRenamed;
+        let (new, old) = (|wish| ("east-team-a".to_owned(), wish), |wish| ("k-1234-team-a".to_owned(), wish));
+        assert_eq!(wishes_with(&[former()]), [new(Wish::Enabled), old(Wish::Enabled)]);
+        let both = [ours("team-a"), former()];
+        assert_eq!(wishes_with(&both), [new(Wish::Enabled), old(Wish::Removed(renamed))]);
+        let taken = new(Wish::Untouched(Why::ScheduleTaken));
+        assert_eq!(wishes_with(&[others("east-team-a"), former()]), [taken, old(Wish::Enabled)]);
+    }
+}
+
+#[test]
+fn a_schedule_under_a_former_name_goes_by_its_policy_too() {
+    let policy = || "gold".to_owned();
+    for (rule, wish) in [
+        (Rule::Nobody, Wish::Removed(Why::NotSelected)),
+        (Rule::Off { policy: policy() }, Wish::Removed(Why::PolicyOff)),
+        (Rule::Suspended { policy: policy() }, Wish::Paused(Why::PolicySuspended)),
+        (Rule::Invalid { policy: policy() }, Wish::Untouched(Why::PolicyInvalid)),
+    ] {
+        let former_name = ("k-1234-team-a".to_owned(), wish);
+        assert_eq!(wishes(&[namespace("team-a", rule)], &[former()], true), [former_name]);
+    }
+    let going = NamespaceSight { terminating: true, ..namespace("team-a", on()) };
+    let paused = |why| [("k-1234-team-a".to_owned(), Wish::Paused(why))];
+    assert_eq!(wishes(&[going], &[former()], true), paused(Why::NamespaceTerminating));
+    assert_eq!(wishes(&[], &[former()], true), paused(Why::NamespaceGone));
 }
 
 fn rules() -> impl Strategy<Value = Rule> {
@@ -200,21 +230,29 @@ proptest! {
                 prop_assert_eq!(plan.map(|plan| plan.wish), Some(wish));
             }
         }
-        // What was done as said needs nothing further.
-        let after: Vec<ScheduleSight> = schedules
-            .iter()
-            .filter(|schedule| {
-                let removed = |plan: &&Plan| plan.name == schedule.name && matches!(plan.wish, Wish::Removed(_));
-                planned.iter().find(removed).is_none()
-            })
-            .cloned()
-            .chain(planned.iter().filter(|plan| plan.wish == Wish::Enabled && owner(&plan.name).is_none()).map(|plan| {
+        // What was done as said needs nothing further, but that what has been replaced goes.
+        let done = |planned: &[Plan], schedules: &[ScheduleSight]| -> Vec<ScheduleSight> {
+            let is_removed = |name: &str| {
+                planned.iter().any(|plan| plan.name == name && matches!(plan.wish, Wish::Removed(_)))
+            };
+            let kept = schedules.iter().filter(|schedule| !is_removed(&schedule.name)).cloned();
+            let is_new = |plan: &&Plan| {
+                plan.wish == Wish::Enabled && !schedules.iter().any(|schedule| schedule.name == plan.name)
+            };
+            let made = planned.iter().filter(is_new).map(|plan| {
                 let owner = Owner::Ours { namespace: plan.namespace.clone(), policy: plan.policy.clone() };
                 ScheduleSight { name: plan.name.clone(), owner }
-            }))
-            .collect();
-        let again = plan(CLUSTER, &namespaces, &on, &after, certain);
-        let lasting: Vec<Plan> = planned.into_iter().filter(|plan| !matches!(plan.wish, Wish::Removed(_))).collect();
+            });
+            kept.chain(made).collect()
+        };
+        let after = done(&planned, &schedules);
+        let next = plan(CLUSTER, &namespaces, &on, &after, certain);
+        let replaced = |plan: &&Plan| plan.wish == Wish::Removed(Why::ClusterRenamed);
+        let removed = |plans: &[Plan]| plans.iter().filter(|plan| matches!(plan.wish, Wish::Removed(_))).count();
+        prop_assert_eq!(removed(&next), next.iter().filter(replaced).count());
+        let last = done(&next, &after);
+        let again = plan(CLUSTER, &namespaces, &on, &last, certain);
+        let lasting: Vec<Plan> = next.into_iter().filter(|plan| !matches!(plan.wish, Wish::Removed(_))).collect();
         prop_assert_eq!(again, lasting);
     }
 }
