@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use agenttier_backup_plan::schedules::{NamespaceSight, Owner, Plan, Rule, ScheduleSight, Wish, plan};
+use agenttier_backup_plan::schedules::{NamespaceSight, Owner, Plan, Rule, ScheduleSight, Wish, name, plan};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
-use velero::Schedule;
+use velero::{Schedule, ScheduleSpec};
 
 use super::cluster::ClusterIdentity;
 use super::drift::drift;
@@ -87,6 +88,10 @@ pub fn orders(
     let mut wants_map = false;
     let mut keeps = Vec::new();
     for plan in &plans {
+        // What is on its way out is not written to any more; where it is to be there, it is made anew after that.
+        if live.get(&plan.name).is_some_and(|live| live.metadata.deletion_timestamp.is_some()) {
+            continue;
+        }
         let paused = match plan.wish {
             Wish::Enabled => false,
             Wish::Paused(_) => true,
@@ -96,24 +101,30 @@ pub fn orders(
                 continue;
             }
         };
-        let policy = plan.policy.as_deref().unwrap_or_default();
-        let Some(Ok(rules)) = regime.policies.get(policy) else { continue };
-        match render(cluster, &sight.namespace, &plan.namespace, rules, paused) {
-            Ok(Rendered { schedule: wanted, conflicts }) => {
+        let live = live.get(&plan.name).map(|live| Arc::clone(live));
+        let rendered = match rendered(cluster, regime, sight, plan, paused) {
+            Some(Ok(rendered)) => Some(rendered),
+            Some(Err(error)) => {
+                worked_out.unrenderable.insert(plan.policy.clone().unwrap_or_default(), error.to_string());
+                None
+            }
+            None => None,
+        };
+        let wanted = match (rendered, &live) {
+            (Some(Rendered { schedule, conflicts }), _) => {
                 wants_map = true;
                 if !conflicts.is_empty() {
-                    worked_out.conflicts.insert(policy.to_owned(), conflicts);
+                    worked_out.conflicts.insert(plan.policy.clone().unwrap_or_default(), conflicts);
                 }
-                let live = live.get(&plan.name).map(|live| Arc::clone(live));
-                if live.as_ref().is_none_or(|live| !drift(live.as_ref(), &wanted, &SERVERS).is_none()) {
-                    keeps.push(Order::Keep { live, wanted });
-                } else {
-                    worked_out.kept.push(wanted);
-                }
+                schedule
             }
-            Err(error) => {
-                worked_out.unrenderable.insert(policy.to_owned(), error.to_string());
-            }
+            (None, Some(live)) if paused => paused_as_it_is(live),
+            (None, _) => continue,
+        };
+        if live.as_ref().is_none_or(|live| !drift(live.as_ref(), &wanted, &SERVERS).is_none()) {
+            keeps.push(Order::Keep { live, wanted });
+        } else {
+            worked_out.kept.push(wanted);
         }
     }
     if wants_map {
@@ -126,6 +137,36 @@ pub fn orders(
     }
     worked_out.orders.extend(keeps);
     Orders { plans, ..worked_out }
+}
+
+/// The Schedule as its policy says, under the name that it has, which may be from before the cluster was renamed; `None`
+/// where the policy makes no sense.
+fn rendered(
+    cluster: &ClusterIdentity,
+    regime: &VeleroRegime,
+    sight: &VeleroSight,
+    plan: &Plan,
+    paused: bool,
+) -> Option<Result<Rendered, serde_json::Error>> {
+    let rules = regime.policies.get(plan.policy.as_deref()?)?.as_ref().ok()?;
+    let rendered = render(cluster, &sight.namespace, &plan.namespace, rules, paused);
+    Some(rendered.map(|mut rendered| {
+        rendered.schedule.metadata.name = Some(plan.name.clone());
+        rendered
+    }))
+}
+
+/// Pausing takes no policy that makes sense.
+fn paused_as_it_is(live: &Schedule) -> Schedule {
+    let metadata = ObjectMeta {
+        name: live.metadata.name.clone(),
+        namespace: live.metadata.namespace.clone(),
+        labels: live.metadata.labels.clone(),
+        annotations: live.metadata.annotations.clone(),
+        ..ObjectMeta::default()
+    };
+    let spec = ScheduleSpec { paused: Some(true), skip_immediately: None, ..live.spec.clone() };
+    Schedule { metadata, spec, status: None }
 }
 
 fn namespaces(observed: &Observed, regime: &VeleroRegime) -> Vec<NamespaceSight> {
@@ -159,10 +200,12 @@ fn schedule_sight(cluster: &ClusterIdentity, schedule: &Schedule) -> ScheduleSig
     let is_ours = is_written_by_us(schedule)
         || is_labelled_ours(schedule) && label(CLUSTER).as_ref() == Some(&cluster.name);
     let owner = if is_ours {
-        let included = schedule.spec.template.included_namespaces.as_ref();
-        let namespace = label(NAMESPACE).or_else(|| included.and_then(|names| names.first().cloned()));
+        // Somebody may have edited one of the two; the name is as it was.
+        let included = schedule.spec.template.included_namespaces.iter().flatten().next().cloned();
+        let told: Vec<String> = [label(NAMESPACE), included].into_iter().flatten().collect();
+        let fits = told.iter().find(|told| name(&cluster.name, told) == schedule.name_any());
         Owner::Ours {
-            namespace: namespace.unwrap_or_default(),
+            namespace: fits.or(told.first()).cloned().unwrap_or_default(),
             policy: schedule.annotations().get(POLICY).cloned(),
         }
     } else {
@@ -170,3 +213,6 @@ fn schedule_sight(cluster: &ClusterIdentity, schedule: &Schedule) -> ScheduleSig
     };
     ScheduleSight { name: schedule.name_any(), owner }
 }
+
+#[cfg(test)]
+mod tests;

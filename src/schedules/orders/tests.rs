@@ -1,0 +1,161 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::{BackupPolicy, BackupPolicySpec};
+use crate::observe::Holding;
+
+const TEAM: &str = "team-a";
+
+fn cluster(name: &str) -> ClusterIdentity {
+    ClusterIdentity { name: name.into(), uid: "1234abcd-0000".into() }
+}
+
+/// The policy gold, with a change to it.
+fn gold(change: impl FnOnce(&mut BackupPolicySpec)) -> BackupPolicy {
+    let mut spec = BackupPolicySpec::default();
+    spec.velero.enabled = true;
+    change(&mut spec);
+    BackupPolicy::new("gold", spec)
+}
+
+fn invalid(spec: &mut BackupPolicySpec) {
+    spec.velero.cron = "at noon".into();
+}
+
+/// The Schedule of the namespace as it was made by us under that policy, and as somebody has changed it since.
+fn made(change: impl FnOnce(&mut Value)) -> Schedule {
+    let regime = VeleroRegime::of([&gold(|_| {})], []);
+    let rules = regime.policies["gold"].as_ref().expect("valid");
+    let made = render(&cluster("east"), "velero", TEAM, rules, false).expect("renders").schedule;
+    let mut made = serde_json::to_value(made).expect("JSON");
+    made["metadata"]["uid"] = json!("1");
+    made["metadata"]["managedFields"] = json!([{ "manager": FIELD_MANAGER, "operation": "Apply" }]);
+    change(&mut made);
+    serde_json::from_value(made).expect("a Schedule")
+}
+
+/// Everything that goes into orders.
+struct Case {
+    policy: BackupPolicy,
+    /// Whether the namespace is there.
+    there: bool,
+    schedule: Option<Schedule>,
+    map: Option<ConfigMap>,
+    cluster: &'static str,
+}
+
+impl Case {
+    /// All is as it is to be.
+    fn quiet() -> Self {
+        let map = volume_policy_map("velero");
+        Self {
+            policy: gold(|_| {}),
+            there: true,
+            schedule: Some(made(|_| {})),
+            map: Some(map),
+            cluster: "east",
+        }
+    }
+
+    fn orders(&self) -> Orders {
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(TEAM.into());
+        let observed = Observed {
+            policies: vec![Arc::new(self.policy.clone())],
+            namespaces: self.there.then(|| Arc::new(namespace)).into_iter().collect(),
+            ..Observed::default()
+        };
+        let regime = VeleroRegime::of([&self.policy], observed.namespaces.iter().map(AsRef::as_ref));
+        let sight = VeleroSight {
+            namespace: "velero".into(),
+            schedules: Holding::Seen(self.schedule.iter().cloned().map(Arc::new).collect()),
+            backups: Holding::default(),
+            locations: Holding::default(),
+            servers: Holding::default(),
+            maps: Holding::Seen(self.map.iter().cloned().map(Arc::new).collect()),
+            absent: false,
+            hidden: vec![],
+        };
+        orders(&cluster(self.cluster), &observed, &regime, &sight, true)
+    }
+
+    /// The one Schedule that is written, as it is to be.
+    fn written(&self) -> Schedule {
+        let mut orders = self.orders().orders;
+        match (orders.pop(), orders.pop()) {
+            (Some(Order::Keep { wanted, .. }), None) => wanted,
+            (last, before) => panic!("{before:?}, {last:?}"),
+        }
+    }
+}
+
+fn is_nothing(orders: &Orders) -> bool {
+    orders.orders.is_empty()
+}
+
+#[test]
+fn what_is_as_it_is_to_be_is_not_written() {
+    assert!(is_nothing(&Case::quiet().orders()));
+}
+
+/// Nobody can render it, and its backups would fail day after day.
+#[test]
+fn of_a_namespace_that_is_gone_it_is_paused_also_while_its_policy_makes_no_sense() {
+    let case = Case { policy: gold(|spec| invalid(spec)), there: false, ..Case::quiet() };
+    let paused = case.written();
+    assert_eq!(paused.spec, ScheduleSpec { paused: Some(true), ..made(|_| {}).spec }, "and else as it was");
+    let paused = made(|schedule| schedule["spec"]["paused"] = json!(true));
+    assert!(is_nothing(&Case { schedule: Some(paused), ..case }.orders()));
+}
+
+#[test]
+fn a_policy_that_is_suspended_pauses_it_also_when_it_makes_no_sense() {
+    let policy = gold(|spec| {
+        invalid(spec);
+        spec.suspend = true;
+    });
+    assert_eq!(Case { policy, ..Case::quiet() }.written().spec.paused, Some(true));
+    let schedule = Some(made(|_| {}));
+    let case = Case { policy: gold(|spec| invalid(spec)), schedule, ..Case::quiet() };
+    assert!(is_nothing(&case.orders()), "by itself that changes nothing");
+}
+
+#[test]
+fn the_namespace_that_its_name_tells_counts_and_not_a_label_that_somebody_edited() {
+    let edited = made(|schedule| schedule["metadata"]["labels"][NAMESPACE] = json!("team-b"));
+    let paused = Case { there: false, schedule: Some(edited), ..Case::quiet() }.written();
+    assert_eq!((paused.name_any().as_str(), paused.spec.paused), ("east-team-a", Some(true)));
+    assert_eq!(paused.labels()[NAMESPACE], TEAM);
+}
+
+#[test]
+fn one_under_a_former_name_of_the_cluster_is_kept_under_that_name() {
+    let gone = Case { there: false, cluster: "west", ..Case::quiet() }.written();
+    assert_eq!((gone.name_any().as_str(), gone.spec.paused), ("east-team-a", Some(true)));
+    let renamed = Case { cluster: "west", ..Case::quiet() }.orders();
+    let names: Vec<String> = renamed.orders.iter().map(Order::name).collect();
+    assert_eq!(names, ["east-team-a", "west-team-a"], "the other one is there first");
+    assert!(!renamed.orders.iter().any(|order| matches!(order, Order::Remove(_))));
+}
+
+#[test]
+fn without_its_volume_policy_none_is_made_but_pausing_and_removing_go_on() {
+    let mut others = volume_policy_map("velero");
+    others.metadata.labels = None;
+    let taken = || Case { map: Some(others.clone()), ..Case::quiet() };
+    let edited = made(|schedule| schedule["spec"]["schedule"] = json!("* * * * *"));
+    let orders = Case { schedule: Some(edited), ..taken() }.orders();
+    assert!(orders.map_taken && is_nothing(&orders));
+    assert_eq!(Case { there: false, ..taken() }.written().spec.paused, Some(true));
+    let orders = Case { policy: gold(|spec| spec.velero.enabled = false), ..taken() }.orders();
+    assert!(matches!(orders.orders[..], [Order::Remove(_)]), "{:?}", orders.orders);
+}
+
+#[test]
+fn what_is_on_its_way_out_is_left_alone() {
+    let going = made(|schedule| {
+        schedule["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        schedule["spec"]["paused"] = json!(true);
+    });
+    assert!(is_nothing(&Case { schedule: Some(going), ..Case::quiet() }.orders()));
+}
