@@ -78,13 +78,14 @@ impl Writer {
         settled(!drift(&applied, wanted, servers).is_none(), &added)
     }
 
-    /// Deletes an object as it was seen.
+    /// Deletes an object as it was seen, and nothing that it owns.
     pub(super) async fn remove<K>(&self, live: &K) -> Result<(), Failure>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
     {
         let preconditions = Preconditions { uid: live.uid(), resource_version: live.resource_version() };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        // Somebody may have set `useOwnerReferencesInBackup` for a while: the backups from then would go with it.
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::orphan() };
         self.leadership.check()?;
         match self.api::<K>().delete(&live.name_any(), &params).await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
