@@ -110,7 +110,11 @@ impl Keeper {
             .collect();
         self.carry_out(now, &sight.namespace, due, stop).await;
 
-        let courses = courses(now, cluster, sight);
+        let mut courses = courses(now, cluster, sight);
+        for (name, course) in &mut courses {
+            // What is not as it is to be has just been edited: nothing can be told by its times.
+            course.missed = course.missed.filter(|_| !wanted.contains(name));
+        }
         let wakes = courses.values().filter_map(|course| course.wake);
         let wake = wakes.chain(self.failing.values().map(|failing| failing.until)).min();
         let findings = self.findings(cluster, regime, sight, worked_out, &courses);

@@ -4,6 +4,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use velero::{Backup, BackupPhase, Cron, Schedule, SchedulePhase};
 
+use crate::api::FIELD_MANAGER;
+
 /// Velero looks for due Schedules once a minute; so long after the time a backup that is not there counts as missed.
 const MISSED_AFTER: SignedDuration = SignedDuration::from_mins(10);
 /// So long Velero may take to look at a new Schedule.
@@ -90,7 +92,9 @@ pub fn course<'a>(
         let skipped = status.and_then(|status| status.last_skipped.as_ref());
         let after = skipped.map_or(last, |skipped| skipped.0.max(last));
         if let Some(due) = cron.next(after, &TimeZone::UTC) {
-            let until = due.saturating_add(MISSED_AFTER).unwrap_or(Timestamp::MAX);
+            // One that was paused for long is due at once: Velero can have seen it only since it was written.
+            let seen = written(schedule).map_or(due, |written| written.max(due));
+            let until = seen.saturating_add(MISSED_AFTER).unwrap_or(Timestamp::MAX);
             course.missed = (now >= until).then_some(due);
             course.period = cron.next(due, &TimeZone::UTC).map(|next| next.duration_since(due));
             wakes.push(until);
@@ -98,6 +102,13 @@ pub fn course<'a>(
     }
     course.wake = wakes.into_iter().filter(|wake| *wake > now).min();
     course
+}
+
+/// When we last changed it.
+fn written(schedule: &Schedule) -> Option<Timestamp> {
+    let writers = schedule.metadata.managed_fields.iter().flatten();
+    let ours = writers.filter(|fields| fields.manager.as_deref() == Some(FIELD_MANAGER));
+    ours.filter_map(|fields| fields.time.as_ref()).map(|time| time.0).max()
 }
 
 /// When a backup began, or was asked for.
@@ -252,5 +263,39 @@ mod tests {
         let new = || json!({});
         assert!(!stands("2026-06-01T00:01:59Z", &new(), &[]).0.unheeded);
         assert!(stands("2026-06-01T00:02:00Z", &new(), &[]).0.unheeded, "is there a server?");
+    }
+
+    /// Hourly, last backed up at noon, and written by us at some time.
+    fn missed_when_written(now: &str, written: &str) -> Option<Timestamp> {
+        let schedule: Schedule = serde_json::from_value(json!({
+            "metadata": {
+                "name": "east-team-a",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+                "managedFields": [
+                    { "manager": FIELD_MANAGER, "operation": "Apply", "time": written },
+                    { "manager": "velero-server", "operation": "Update", "time": now },
+                ],
+            },
+            "spec": { "schedule": "0 * * * *", "template": {}, "paused": false },
+            "status": { "phase": "Enabled", "lastBackup": "2026-01-01T12:00:30Z" },
+        }))
+        .expect("a Schedule");
+        let cron: Cron = schedule.spec.schedule.parse().expect("cron");
+        course(at(now), &schedule, Some(&cron), []).missed
+    }
+
+    #[test]
+    fn a_backup_that_is_not_begun_ten_minutes_after_its_time_is_missed() {
+        let written = "2026-01-01T00:00:00Z";
+        assert_eq!(missed_when_written("2026-01-01T13:09:59Z", written), None);
+        assert_eq!(missed_when_written("2026-01-01T13:10:00Z", written), Some(at("2026-01-01T13:00:00Z")));
+    }
+
+    /// The time has come and gone while it was paused.
+    #[test]
+    fn one_that_has_just_been_unpaused_has_not_missed_its_time() {
+        let unpaused = "2026-01-01T17:30:00Z";
+        assert_eq!(missed_when_written("2026-01-01T17:30:01Z", unpaused), None);
+        assert_eq!(missed_when_written("2026-01-01T17:40:00Z", unpaused), Some(at("2026-01-01T13:00:00Z")));
     }
 }
