@@ -139,16 +139,11 @@ fn one_under_a_former_name_of_the_cluster_is_kept_under_that_name() {
 }
 
 #[test]
-fn without_its_volume_policy_none_is_made_but_pausing_and_removing_go_on() {
-    let mut others = volume_policy_map("velero");
-    others.metadata.labels = None;
-    let taken = || Case { map: Some(others.clone()), ..Case::quiet() };
-    let edited = made(|schedule| schedule["spec"]["schedule"] = json!("* * * * *"));
-    let orders = Case { schedule: Some(edited), ..taken() }.orders();
-    assert!(orders.map_taken && is_nothing(&orders));
-    assert_eq!(Case { there: false, ..taken() }.written().spec.paused, Some(true));
-    let orders = Case { policy: gold(|spec| spec.velero.enabled = false), ..taken() }.orders();
-    assert!(matches!(orders.orders[..], [Order::Remove(_)]), "{:?}", orders.orders);
+fn the_volume_policy_is_ours_by_its_name_alone() {
+    let mut edited = volume_policy_map("velero");
+    edited.metadata.labels = None;
+    let orders = Case { map: Some(edited), ..Case::quiet() }.orders();
+    assert!(matches!(orders.orders[..], [Order::KeepMap { live: Some(_), .. }]), "{:?}", orders.orders);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::screen::{Chapter, Screen};
 use super::venue::Venue;
 
 /// The policy of a story on a cluster of its own.
-pub(super) const POLICY: &str = "story";
+const POLICY: &str = "story";
 
 /// What the cluster is called among those that share a store.
 const CLUSTER: &str = "east";

@@ -1,4 +1,4 @@
-//! The acceptance check as a story: kill the node that hosts a sandbox, and bring its work back.
+//! The acceptance check as a story: kill the node that hosts a sandbox, and bring its work back; then kill the cluster.
 
 mod away;
 mod belongings;
@@ -32,14 +32,16 @@ use stop::Stop;
 ///
 /// Without --kubeconfig a cluster comes up on this machine for the time of the story: a real control plane with
 /// real snapshots, on which AgentTier and the nodes are played, and a warm pool of empty volumes lies in wait for
-/// the restore. The first run builds the control plane's components from their Go modules (Go 1.26 or newer),
-/// which takes some minutes; they are kept for later runs.
+/// the restore. Then Velero comes, with an S3 store: the controller keeps its Schedules, a backup is taken, every
+/// process of the cluster is killed, and Velero brings the volumes back in another cluster. The first run builds the
+/// components from their Go modules (Go 1.26 or newer), which takes some minutes, Velero while the story begins; they
+/// are kept for later runs.
 ///
 /// With --kubeconfig the story is played on that cluster, with the AgentTier that is installed there, and needs
 /// the rights of an administrator. It looks first, and says what is missing. All that it makes is in the namespace
 /// agenttier-backup-demo, or bears that name: it touches nobody else's sandboxes, and takes everything away at the
 /// end, after a failure, and at Ctrl-C. On real machines it asks you to kill one node. Nobody is asked on nodes
-/// that kwok plays.
+/// that kwok plays. Velero plays no part there.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Demo {
@@ -49,7 +51,7 @@ pub(crate) struct Demo {
     /// Play AgentTier there as well, where it is not installed; its CRDs come and go with the story
     #[arg(long, requires = "kubeconfig")]
     with_double: bool,
-    /// Leave everything running at the end, until Ctrl-C
+    /// Leave everything running at the end, until Ctrl-C; the cluster is not lost then, the other one comes up beside it
     #[arg(long)]
     keep: bool,
 }

@@ -40,6 +40,10 @@ async fn the_story_is_told_elsewhere_and_nothing_of_it_stays() {
         "{said}"
     );
     assert!(said.contains("nothing of the demo is left"), "with a machine still dead: {said}");
+    assert!(
+        said.contains("what Velero brings back, is told without --kubeconfig: on clusters of its own."),
+        "{said}"
+    );
     host.power(&machine, true).await;
     host.is_untouched().await;
     agenttier.shutdown().await;

@@ -1,6 +1,6 @@
 //! The demo as a program, and what it says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use testbed::{Cluster, Exit, Process, until};
@@ -43,18 +43,36 @@ impl Demo {
         said.await.unwrap_or_else(|error| panic!("{error:#}:\n{}", self.said()));
     }
 
-    /// Waits for its end, and sees that it has left no file; gives what it has said.
+    /// Waits for its end, and sees that it has left no file and no process; gives what it has said.
     pub(crate) async fn ends(&self, exit: Exit) -> String {
         let ended = tokio::time::timeout(PATIENCE, self.process.wait()).await;
         let ended = ended.unwrap_or_else(|_| panic!("it goes on and on:\n{}", self.said())).unwrap();
         assert_eq!(ended, exit, "{}", self.said());
         assert_eq!(std::fs::read_dir(&self.folder).unwrap().count(), 0, "{} is empty", self.folder.display());
+        let waited_for = format!("all processes of {} to be gone", self.folder.display());
+        until(&waited_for, PATIENCE, || async { Ok((processes_of(&self.folder) == [""; 0]).then_some(())) })
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}: {:#?}", processes_of(&self.folder)));
         self.said()
     }
 
     pub(crate) fn process(&self) -> &Process {
         &self.process
     }
+}
+
+/// The command lines of processes that have something to do with a folder.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    // One that ends meanwhile, or is somebody else's, cannot be read.
+    let of = |process: PathBuf, what| std::fs::read(process.join(what)).unwrap_or_default();
+    let lines = processes.filter_map(|process| {
+        let [line, environment] = ["cmdline", "environ"].map(|what| of(process.path(), what));
+        let [line, environment] = [line, environment].map(|text| String::from_utf8_lossy(&text).into_owned());
+        (line.contains(folder) || environment.contains(folder)).then_some(line)
+    });
+    lines.collect()
 }
 
 /// The right cell of a row of the table at the end.

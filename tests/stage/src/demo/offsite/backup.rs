@@ -2,25 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::time::Duration;
+use std::time::Instant;
 
-use agenttier_backup::api::BackupPolicy;
 use anyhow::{Context as _, Result, ensure};
 use flate2::read::GzDecoder;
 use jiff::{Timestamp, tz::TimeZone};
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use stage::Stage;
 use testbed::{VELERO_NAMESPACE, until};
-use velero::{Backup, BackupPhase, BackupStatus, Schedule, labels, scheduled_backup_name};
+use velero::{Backup, BackupPhase, Schedule, labels, scheduled_backup_name};
 
-use super::super::installation::POLICY;
 use super::super::outside::Outside;
 use super::super::screen::Screen;
 use super::super::venue::Venue;
-
-/// How long a backup may take.
-const LIMIT: Duration = Duration::from_mins(3);
 
 /// What a backup says that it holds: names by kind, as `namespace/name` or `name`.
 type Held = BTreeMap<String, Vec<String>>;
@@ -35,54 +31,36 @@ pub(super) async fn take(
 ) -> Result<String> {
     let chapter = screen.chapter("A backup is taken, without waiting for its time");
     let backup = of(schedule);
-    let name = backup.name_any();
-    chapter
-        .say(format!("{name}, as `velero backup create --from-schedule {}` makes it", schedule.name_any()));
+    let (name, begun) = (backup.name_any(), Instant::now());
+    chapter.say(format!(
+        "Backup {name}, as `velero backup create --from-schedule {}` makes it",
+        schedule.name_any()
+    ));
     let backups: Api<Backup> = Api::namespaced(stage.client.clone(), VELERO_NAMESPACE);
     backups.create(&PostParams::default(), &backup).await?;
-    let status = until(&format!("the backup {name} to end"), LIMIT, || async {
+    let status = until(&format!("the backup {name} to end"), venue.patience(), || async {
         let status = backups.get(&name).await?.status.unwrap_or_default();
         let phase = status.phase.clone().unwrap_or(BackupPhase::New);
         chapter.waiting(format!("{phase:?}"));
         Ok(phase.is_finished().then_some(status))
     })
     .await?;
-    let whole = status.phase.as_ref().is_some_and(BackupPhase::is_success);
-    ensure!(whole, "the backup {name} has not come to a good end: {status:?}");
+    let phase = status.phase.clone().context("a backup that has ended has a phase")?;
+    ensure!(phase.is_success(), "the backup {name} has not come to a good end: {status:?}");
+    chapter.say(format!("{phase:?} after {:.1} s", begun.elapsed().as_secs_f64()));
 
-    let BackupStatus { csi_volume_snapshots_attempted, csi_volume_snapshots_completed, .. } = status;
-    let (snapshots, of) = (
-        csi_volume_snapshots_completed.unwrap_or_default(),
-        csi_volume_snapshots_attempted.unwrap_or_default(),
-    );
-    chapter.say(format!("{snapshots} of {of} volumes snapshotted by the storage"));
+    let of = status.csi_volume_snapshots_attempted.unwrap_or_default();
+    let snapshots = status.csi_volume_snapshots_completed.unwrap_or_default();
+    chapter.say(format!("{snapshots} of {of} volumes snapshotted by the storage, where their data stays"));
+    chapter.say("(velero.moveData in a policy has Velero's node-agent copy it into the store as well)");
+    let held = held(outside, &name)?;
+    let kinds: Vec<_> = held.iter().map(|(kind, names)| format!("{} {}", short(kind), names.len())).collect();
+    chapter.say(format!("in it: {}", kinds.join(", ")));
+    let pooled = left_out(stage, venue, &held).await?;
+    chapter.say(format!("not in it: pods, which AgentTier makes anew; {pooled} volumes of the warm pool"));
     let objects = outside.objects_of(&name)?;
     let bytes: u64 = objects.iter().map(|(_, size)| size).sum();
-    chapter.say(format!("{} objects, {bytes} bytes, in the store under backups/{name}/", objects.len()));
-    let held = held(outside, &name)?;
-    for kind in ["Pod", "RuntimeToken"] {
-        ensure!(count(&held, kind) == 0, "the backup holds a {kind}: {held:?}");
-    }
-    let pooled = held.values().flatten().filter(|object| object.contains("/pool-")).count();
-    ensure!(pooled == 0, "the backup holds what is the warm pool's: {held:?}");
-    let kinds =
-        ["Sandbox", "SandboxRecord", "PersistentVolumeClaim", "VolumeSnapshot", "Secret", "ConfigMap"];
-    let kinds = kinds.map(|kind| format!("{} {kind}", count(&held, kind)));
-    chapter.say(format!(
-        "it holds: {}; {} Pod, {pooled} of the warm pool",
-        kinds.join(", "),
-        count(&held, "Pod")
-    ));
-
-    chapter.waiting("the policy tells");
-    let policies: Api<BackupPolicy> = Api::all(stage.client.clone());
-    let told =
-        until(&format!("the policy {POLICY} to tell that all is backed up"), venue.patience(), || async {
-            let conditions = policies.get(POLICY).await?.status.unwrap_or_default().conditions;
-            Ok(conditions.into_iter().find(|told| told.type_ == "VeleroReady" && told.status == "True"))
-        })
-        .await?;
-    chapter.done(format!("the policy says {}: {}", told.reason, told.message));
+    chapter.done(format!("{} objects, {bytes} bytes, are in the store under backups/{name}/", objects.len()));
     Ok(name)
 }
 
@@ -103,13 +81,24 @@ fn of(schedule: &Schedule) -> Backup {
 fn held(outside: &Outside, backup: &str) -> Result<Held> {
     let list = outside.read(backup, "-resource-list.json.gz")?;
     let mut text = String::new();
-    GzDecoder::new(list.as_slice())
-        .read_to_string(&mut text)
-        .context("unpack the list of what is in the backup")?;
+    let unpacked = GzDecoder::new(list.as_slice()).read_to_string(&mut text);
+    unpacked.context("unpack the list of what is in the backup")?;
     serde_json::from_str(&text).context("read the list of what is in the backup")
 }
 
-/// How many objects of a kind are in it, whatever the kind's group.
-fn count(held: &Held, kind: &str) -> usize {
-    held.iter().filter(|(full, _)| full.rsplit('/').next() == Some(kind)).map(|(_, names)| names.len()).sum()
+/// Sees that pods and the warm pool's volumes are not in it; gives how many of those there are.
+async fn left_out(stage: &Stage, venue: &Venue, held: &Held) -> Result<usize> {
+    ensure!(!held.keys().any(|kind| short(kind) == "Pod"), "the backup holds pods: {held:?}");
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(stage.client.clone(), venue.namespace());
+    let pooled = claims.list_metadata(&ListParams::default().labels("agenttier.io/pooled=true")).await?.items;
+    for claim in &pooled {
+        let full = format!("{}/{}", venue.namespace(), claim.name_any());
+        ensure!(!held.values().flatten().any(|name| *name == full), "the backup holds {full}: {held:?}");
+    }
+    Ok(pooled.len())
+}
+
+/// A kind without its group and version.
+fn short(kind: &str) -> &str {
+    kind.rsplit('/').next().unwrap_or(kind)
 }

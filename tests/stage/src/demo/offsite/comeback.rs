@@ -1,6 +1,6 @@
 //! The chapter in which Velero brings the volumes back, in another cluster.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use comfy_table::{Table, presets};
@@ -16,9 +16,6 @@ use super::super::screen::{Chapter, Screen};
 use super::super::story::Worker;
 use super::super::venue::Venue;
 use super::super::work;
-
-/// How long a step of it may take.
-const LIMIT: Duration = Duration::from_mins(3);
 
 /// What is restored: claims, and the snapshots that they are filled from. Sandboxes would need AgentTier.
 const RESOURCES: [&str; 3] = [
@@ -45,8 +42,10 @@ pub(super) async fn to_another_cluster(
     chapter.waiting("Velero reads the store");
     velero.sync().await?;
     let backups: Api<Backup> = Api::namespaced(refuge.client(), VELERO_NAMESPACE);
-    until(&format!("Velero to find {backup}"), LIMIT, || async { Ok(backups.get_opt(backup).await?) })
-        .await?;
+    until(&format!("Velero to find {backup}"), venue.patience(), || async {
+        Ok(backups.get_opt(backup).await?)
+    })
+    .await?;
     chapter.say(format!("a Velero there, with the same store, finds {backup}"));
     let restore = restore(&chapter, refuge, venue, backup).await?;
     chapter.say(format!("Restore {restore}: claims, into the namespace {}", venue.namespace()));
@@ -78,7 +77,8 @@ pub(super) async fn to_another_cluster(
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["what", "seen"]);
-    table.add_row(["lost", if outside.spares_the_first { "nothing, as it is kept" } else { "the cluster" }]);
+    let lost = if outside.spares_the_first { "nothing: the cluster is kept" } else { "the whole cluster" };
+    table.add_row(["lost", lost]);
     table.add_row(["backup in the store", backup]);
     table.add_row(["volumes brought back in another cluster", &claims.join(", ")]);
     table.add_row(["Velero's start to the last volume", &format!("{:.1} s", took.as_secs_f64())]);
@@ -99,7 +99,7 @@ async fn restore(chapter: &Chapter, refuge: &Cluster, venue: &Venue, backup: &st
     };
     let restores: Api<Restore> = Api::namespaced(refuge.client(), VELERO_NAMESPACE);
     restores.create(&PostParams::default(), &Restore::new(&name, spec)).await?;
-    let status = until(&format!("the Restore {name} to end"), LIMIT, || async {
+    let status = until(&format!("the Restore {name} to end"), venue.patience(), || async {
         let status = restores.get(&name).await?.status.unwrap_or_default();
         let phase = status.phase.clone().unwrap_or(RestorePhase::New);
         chapter.waiting(format!("{phase:?}"));
@@ -114,7 +114,7 @@ async fn restore(chapter: &Chapter, refuge: &Cluster, venue: &Venue, backup: &st
 /// The names of the claims that came back, once all are bound, in order.
 async fn bound(refuge: &Cluster, venue: &Venue) -> Result<Vec<String>> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(refuge.client(), venue.namespace());
-    until("the claims that came back to be bound", LIMIT, || async {
+    until("the claims that came back to be bound", venue.patience(), || async {
         let claims = claims.list(&ListParams::default()).await?.items;
         let is_bound = |claim: &PersistentVolumeClaim| {
             claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")

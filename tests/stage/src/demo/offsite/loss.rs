@@ -1,8 +1,6 @@
 //! The chapter in which the cluster is lost.
 
-use std::time::Duration;
-
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -12,9 +10,6 @@ use testbed::until;
 use super::super::outside::Outside;
 use super::super::screen::Screen;
 use super::super::venue::Venue;
-
-/// How long a dead API server may seem alive.
-const LIMIT: Duration = Duration::from_mins(1);
 
 /// Kills every process of the cluster, and lets another one come up that knows nothing of it.
 pub(super) async fn of_the_cluster(
@@ -31,7 +26,7 @@ pub(super) async fn of_the_cluster(
         stage.stop_agenttier().await;
         stage.cluster.kill_all().await?;
         let client = &stage.client;
-        until("the API server to be gone", LIMIT, || async {
+        until("the API server to be gone", venue.patience(), || async {
             Ok(client.apiserver_version().await.is_err().then_some(()))
         })
         .await?;
@@ -42,7 +37,7 @@ pub(super) async fn of_the_cluster(
     let refuge = outside.refuge()?;
     let namespaces = Api::<Namespace>::all(refuge.client()).list(&ListParams::default()).await?.items;
     let names: Vec<_> = namespaces.iter().map(ResourceExt::name_any).collect();
-    anyhow::ensure!(!names.iter().any(|name| name == venue.namespace()), "the other cluster is not new");
+    ensure!(!names.iter().any(|name| name == venue.namespace()), "the other cluster is not new");
     chapter.say(format!("another one comes up, with the namespaces {}", names.join(", ")));
     chapter.done("left are the store, and the storage with its snapshots");
     Ok(())

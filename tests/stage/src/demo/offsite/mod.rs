@@ -25,7 +25,7 @@ pub(super) async fn tell(
 ) -> Result<()> {
     schedule::velero_comes(screen, outside, stage).await?;
     let schedule = schedule::is_made(screen, stage, venue).await?;
-    schedule::is_put_back(screen, stage, &schedule).await?;
+    schedule::is_put_back(screen, stage, venue, &schedule).await?;
     let backup = backup::take(screen, stage, venue, outside, &schedule).await?;
     loss::of_the_cluster(screen, stage, venue, outside).await?;
     comeback::to_another_cluster(screen, venue, outside, &backup, workers, restored).await

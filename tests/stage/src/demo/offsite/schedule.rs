@@ -1,22 +1,19 @@
 //! The chapters in which Velero comes, and the controller keeps its Schedules.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use stage::Stage;
 use testbed::{VELERO_NAMESPACE, until};
-use velero::{BackupSpec, Schedule, ScheduleSpec, ScheduleStatus};
+use velero::{BackupSpec, Schedule, SchedulePhase, ScheduleSpec};
 
 use super::super::installation;
 use super::super::outside::Outside;
 use super::super::screen::Screen;
 use super::super::venue::Venue;
-
-/// How long the server and the controller may take for anything here, on a machine that is not stuck.
-const LIMIT: Duration = Duration::from_mins(3);
 
 /// Installs Velero beside the cluster, with a store outside of it.
 pub(super) async fn velero_comes(screen: &mut Screen, outside: &mut Outside, stage: &Stage) -> Result<()> {
@@ -43,12 +40,11 @@ pub(super) async fn is_made(screen: &mut Screen, stage: &Stage, venue: &Venue) -
     installation::turn_velero_on(&chapter, stage, venue).await?;
     chapter.waiting("the controller makes Schedules, and Velero accepts them");
     let schedules = schedules(stage);
-    let made = until("Schedules that Velero has accepted", LIMIT, || async {
+    let made = until("Schedules that Velero has accepted", venue.patience(), || async {
         let made = schedules.list(&ListParams::default()).await?.items;
         let accepted = |schedule: &Schedule| {
-            schedule.status.as_ref().is_some_and(|ScheduleStatus { phase, .. }| {
-                phase.as_ref().is_some_and(velero::SchedulePhase::is_success)
-            })
+            let phase = schedule.status.as_ref().and_then(|status| status.phase.as_ref());
+            phase.is_some_and(SchedulePhase::is_success)
         };
         Ok((!made.is_empty() && made.iter().all(accepted)).then_some(made))
     })
@@ -61,7 +57,7 @@ pub(super) async fn is_made(screen: &mut Screen, stage: &Stage, venue: &Venue) -
         }
     }
     let [schedule] = <[Schedule; 1]>::try_from(made)
-        .map_err(|made| anyhow::anyhow!("one namespace holds sandboxes; Schedules: {}", made.len()))?;
+        .map_err(|made| anyhow!("one namespace holds sandboxes; Schedules: {}", made.len()))?;
     let namespaces = schedule.spec.template.included_namespaces.clone().unwrap_or_default();
     ensure!(namespaces == [venue.namespace()], "{} is of {namespaces:?}", schedule.name_any());
     chapter.done("Velero has accepted it; a namespace that gets its first sandbox gets one within seconds");
@@ -70,12 +66,13 @@ pub(super) async fn is_made(screen: &mut Screen, stage: &Stage, venue: &Venue) -
 
 /// What a template says that its backups hold, for people.
 fn held(template: &BackupSpec) -> Vec<String> {
-    let all = |names: &Option<Vec<String>>| names.clone().unwrap_or_default().join(", ");
-    let mut lines = vec![format!(
-        "{}: {}",
-        all(&template.included_namespaces),
-        all(&template.included_namespace_scoped_resources)
-    )];
+    // Without their groups.
+    let all = |names: &Option<Vec<String>>| {
+        let names = names.iter().flatten();
+        names.filter_map(|name| name.split('.').next()).collect::<Vec<_>>().join(", ")
+    };
+    let namespaces = all(&template.included_namespaces);
+    let mut lines = vec![format!("{namespaces}: {}", all(&template.included_namespace_scoped_resources))];
     let selector = template.label_selector.clone().unwrap_or_default();
     for rule in selector.match_expressions.unwrap_or_default() {
         let values = rule.values.unwrap_or_default().join(", ");
@@ -88,7 +85,12 @@ fn held(template: &BackupSpec) -> Vec<String> {
 }
 
 /// Lets somebody edit the Schedule, and waits until it is as it was.
-pub(super) async fn is_put_back(screen: &mut Screen, stage: &Stage, schedule: &Schedule) -> Result<()> {
+pub(super) async fn is_put_back(
+    screen: &mut Screen,
+    stage: &Stage,
+    venue: &Venue,
+    schedule: &Schedule,
+) -> Result<()> {
     let chapter = screen.chapter("Somebody edits the Schedule");
     let name = schedule.name_any();
     let edit = json!({ "spec": { "schedule": "0 0 1 1 *", "template": { "ttl": "1h" } } });
@@ -101,7 +103,7 @@ pub(super) async fn is_put_back(screen: &mut Screen, stage: &Stage, schedule: &S
     chapter.say(format!("now \"{}\", {}", edited.schedule, kept(&edited)));
     chapter.waiting("the controller notices");
     let begun = Instant::now();
-    let back = until("the Schedule to be put back", LIMIT, || async {
+    let back = until("the Schedule to be put back", venue.patience(), || async {
         let now = schedules.get(&name).await?.spec;
         Ok(is_same(&now, &schedule.spec).then_some(now))
     })
