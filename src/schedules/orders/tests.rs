@@ -101,7 +101,7 @@ fn what_is_as_it_is_to_be_is_not_written() {
 /// Nobody can render it, and its backups would fail day after day.
 #[test]
 fn of_a_namespace_that_is_gone_it_is_paused_also_while_its_policy_makes_no_sense() {
-    let case = Case { policy: gold(|spec| invalid(spec)), there: false, ..Case::quiet() };
+    let case = Case { policy: gold(invalid), there: false, ..Case::quiet() };
     let paused = case.written();
     assert_eq!(paused.spec, ScheduleSpec { paused: Some(true), ..made(|_| {}).spec }, "and else as it was");
     let paused = made(|schedule| schedule["spec"]["paused"] = json!(true));
@@ -116,7 +116,7 @@ fn a_policy_that_is_suspended_pauses_it_also_when_it_makes_no_sense() {
     });
     assert_eq!(Case { policy, ..Case::quiet() }.written().spec.paused, Some(true));
     let schedule = Some(made(|_| {}));
-    let case = Case { policy: gold(|spec| invalid(spec)), schedule, ..Case::quiet() };
+    let case = Case { policy: gold(invalid), schedule, ..Case::quiet() };
     assert!(is_nothing(&case.orders()), "by itself that changes nothing");
 }
 
