@@ -20,3 +20,5 @@ pub use velero_spec::{LaggingNamespace, VeleroSpec, VeleroStatus};
 pub const GROUP: &str = "backup.agenttier.io";
 /// The field manager of our writes.
 pub const FIELD_MANAGER: &str = "agenttier-backup";
+/// The ConfigMap with the volume policy of Velero's backups, in Velero's namespace.
+pub const VOLUME_POLICY: &str = "agenttier-backup-volumes";

@@ -19,9 +19,8 @@ use super::library::Library;
 use super::observed::{ATTACHMENTS, NAMESPACES, Observed, POLICIES, SANDBOXES, watch_config};
 use super::velero_caches::{VeleroCaches, VeleroSight};
 use crate::agenttier::{ClusterSandboxTemplate, Sandbox, SandboxTemplate};
-use crate::api::{BackupPolicy, SandboxRecord};
+use crate::api::{BackupPolicy, SandboxRecord, VOLUME_POLICY};
 use crate::csi::{VolumeSnapshot, VolumeSnapshotClass};
-use crate::schedules::VOLUME_POLICY;
 
 /// The caches.
 pub struct Caches {

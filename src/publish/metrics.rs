@@ -16,7 +16,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::Figures;
-use super::figures::value;
+use super::gauge::value;
 use crate::server_clock::ServerClock;
 
 /// What the answer says of its form.

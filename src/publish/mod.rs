@@ -3,6 +3,7 @@
 mod condition;
 mod event;
 mod figures;
+mod gauge;
 mod metrics;
 mod of_policy;
 mod policy_status;

@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::figures::{as_float, gauge, value};
+use super::gauge::{as_float, gauge, value};
 use crate::schedules::Findings;
 
 /// Figures of one pass: no namespace has a name in them.

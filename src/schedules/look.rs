@@ -12,8 +12,8 @@ use super::cluster::{ClusterIdentity, LASTING};
 use super::rules::VeleroRegime;
 use super::setting::{Setting, VELERO};
 use super::site::{Obstacle, usable};
-use super::template::{CLUSTER_UID, MANAGED_BY, NAMESPACE, VOLUME_POLICY};
-use crate::api::FIELD_MANAGER;
+use super::template::{CLUSTER_UID, MANAGED_BY, NAMESPACE};
+use crate::api::{FIELD_MANAGER, VOLUME_POLICY};
 use crate::api_error::is_forbidden;
 use crate::observe::{Holding, NAMESPACES, POLICIES, Survey, VeleroSight};
 

@@ -37,4 +37,3 @@ pub use rules::{Times, VeleroRegime, VeleroRules, velero_rules};
 pub use saved::{Saved, saved, saved_labels};
 pub use setting::{Setting, VELERO};
 pub use site::{LocationTrouble, Obstacle, backups_at_once, location_trouble, usable};
-pub use template::VOLUME_POLICY;

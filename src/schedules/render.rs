@@ -10,8 +10,8 @@ use velero::{Schedule, ScheduleSpec};
 
 use super::cluster::ClusterIdentity;
 use super::rules::{Times, VeleroRules};
-use super::template::{CLUSTER_UID, MANAGED_BY, POLICY, VOLUME_POLICY, labels, template, volume_policy};
-use crate::api::FIELD_MANAGER;
+use super::template::{CLUSTER_UID, MANAGED_BY, POLICY, labels, template, volume_policy};
+use crate::api::{FIELD_MANAGER, VOLUME_POLICY};
 
 /// A Schedule as it is to be.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::cluster::ClusterIdentity;
 use super::rules::VeleroRules;
 use crate::agenttier::{SECRET_PURPOSE, TRANSIENT_SECRETS};
-use crate::api::FIELD_MANAGER;
+use crate::api::{FIELD_MANAGER, VOLUME_POLICY};
 
 /// The label of everything of ours, and of the backups.
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -18,8 +18,6 @@ pub(super) const NAMESPACE: &str = "backup.agenttier.io/namespace";
 pub(super) const CLUSTER_UID: &str = "backup.agenttier.io/cluster-uid";
 /// The annotation that says which policy it is made under.
 pub(super) const POLICY: &str = "backup.agenttier.io/policy";
-/// The ConfigMap with the volume policy, in Velero's namespace.
-pub const VOLUME_POLICY: &str = "agenttier-backup-volumes";
 
 /// What a namespace's backups hold, of what is in a namespace. An included pod would drag its volume in, whatever its
 /// labels; a Sandbox makes its pod anew.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::velero::{Schedule, SchedulePhase};
-use agenttier_backup::api::VeleroSpec;
-use agenttier_backup::schedules::VOLUME_POLICY;
+use agenttier_backup::api::{VOLUME_POLICY, VeleroSpec};
+
 use double::Options;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
