@@ -86,19 +86,19 @@ pub async fn of_namespace(
 fn chosen(look: &Look, survey: &Survey, namespace: &str) -> Result<Schedule, (&'static str, String)> {
     let velero = &look.sight.namespace;
     match usable(Some(&look.sight)) {
+        // What of it could not be seen is not needed here, but for the Schedules.
         Err(Obstacle::VeleroForbidden(hidden)) if look.sight.schedules.seen().is_none() => {
             let message =
                 format!("you have no right to list schedules.velero.io in namespace {velero}: {hidden}");
             return Err(("VeleroForbidden", message));
         }
-        // What of it could not be seen is not needed here, but for the Schedules.
         Ok(()) | Err(Obstacle::VeleroForbidden(_)) => {}
-        Err(obstacle) => {
-            return Err((
-                obstacle.reason(),
-                format!("{} (--velero-namespace says which)", obstacle.message()),
-            ));
+        Err(Obstacle::VeleroServerMissing { namespace }) => {
+            let message =
+                format!("there is no Velero in namespace {namespace}; --velero-namespace says where it is");
+            return Err(("VeleroServerMissing", message));
         }
+        Err(obstacle) => return Err((obstacle.reason(), obstacle.message())),
     }
     let schedule =
         look.schedule_of(namespace).ok_or_else(|| ("NoSchedule", missing(look, survey, namespace)))?;

@@ -37,7 +37,7 @@ pub async fn of_sandbox(
     };
     let sandbox = format!("{namespace}/{name}");
     let order = match survey.on_request(now, &Regime::of(&survey.observed), namespace, name) {
-        Some(Response::Take(order)) => order,
+        Some(Response::Take(order)) => *order,
         Some(Response::There { name }) => return Ok(made(name, true)),
         Some(Response::Refuse(notice)) => {
             let (reason, mut message) = (notice.reason.to_string(), notice.message);

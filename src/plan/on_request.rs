@@ -16,7 +16,7 @@ use crate::{
 #[expect(clippy::large_enum_variant, reason = "one is alive at a time")]
 pub enum Response {
     /// It can be taken: so.
-    Take(TakeSnapshot),
+    Take(Box<TakeSnapshot>),
     /// One is on its way, or was taken in this very second: that one has to do.
     There {
         /// Name of the VolumeSnapshot.
@@ -79,7 +79,7 @@ pub fn on_request(
     let order =
         TakeSnapshot { at_rest_since: order.at_rest_since.filter(|_| !around.rest_in_doubt), ..order };
     if !covered {
-        return Response::Take(order);
+        return Response::Take(Box::new(order));
     }
     let slot = Slot::beginning(now);
     let is_of_it = |(point, readiness): &(&RecoveryPoint, &Readiness)| {
@@ -92,7 +92,7 @@ pub fn on_request(
         .map(|attempt| snapshot_name(&volume.claim, slot, attempt))
         .find(|name| !volume.taken_names.contains(name));
     match name {
-        Some(name) => Response::Take(TakeSnapshot { name, slot, ..order }),
+        Some(name) => Response::Take(Box::new(TakeSnapshot { name, slot, ..order })),
         None => refuse(Reason::NameTaken, volume),
     }
 }

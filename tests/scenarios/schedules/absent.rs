@@ -81,7 +81,7 @@ async fn without_velero_in_the_charts_values_a_policy_says_how_to_turn_it_on() {
         "once it is there"
     );
     let list = run(&["list"]).await.good().unwrap();
-    assert!(list.contains("note: Velero's kinds (velero.io) are not installed"), "{list}");
+    assert!(list.contains("note: this controller works with no Velero"), "{list}");
     let output = run(&["backup", "-n", "team-a"]).await;
     assert!(output.good().unwrap_err().to_string().contains("VeleroNotInstalled"));
 

@@ -16,7 +16,7 @@ fn asked(now: Timestamp, policy: &Policy, volume: &Volume) -> Response {
 
 fn taken(response: Response) -> TakeSnapshot {
     let Response::Take(take) = response else { panic!("{response:?}") };
-    take
+    *take
 }
 
 /// The point that an order makes, ready at once.
