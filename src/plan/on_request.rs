@@ -13,7 +13,6 @@ use crate::{
 
 /// What comes of asking for a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one is alive at a time")]
 pub enum Response {
     /// It can be taken: so.
     Take(Box<TakeSnapshot>),
