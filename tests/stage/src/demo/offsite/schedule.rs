@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -60,7 +60,9 @@ pub(super) async fn is_made(screen: &mut Screen, stage: &Stage, venue: &Venue) -
         .map_err(|made| anyhow!("one namespace holds sandboxes; Schedules: {}", made.len()))?;
     let namespaces = schedule.spec.template.included_namespaces.clone().unwrap_or_default();
     ensure!(namespaces == [venue.namespace()], "{} is of {namespaces:?}", schedule.name_any());
-    chapter.done("Velero has accepted it; a namespace that gets its first sandbox gets one within seconds");
+    let phase = schedule.status.as_ref().and_then(|status| status.phase.as_ref());
+    let phase = phase.context("a Schedule that was accepted has a phase")?;
+    chapter.done(format!("Velero has looked at it: {phase:?}"));
     Ok(schedule)
 }
 
