@@ -2,6 +2,7 @@
 
 mod backup;
 mod backup_phase;
+mod backup_results;
 mod backup_storage_location;
 mod cron;
 mod data_download;
@@ -11,6 +12,7 @@ mod delete_backup_request;
 mod download_request;
 mod go_duration;
 mod hooks;
+mod item_operation;
 pub mod labels;
 mod location_phase;
 mod names;
@@ -23,6 +25,7 @@ mod volume_snapshot_location;
 
 pub use backup::{Backup, BackupProgress, BackupSpec, BackupStatus, TemplateMetadata, UploaderConfig};
 pub use backup_phase::BackupPhase;
+pub use backup_results::{BackupResults, Messages};
 pub use backup_storage_location::{
     BackupStorageLocation, BackupStorageLocationSpec, BackupStorageLocationStatus, ObjectStorageLocation,
     StorageAccessMode,
@@ -42,6 +45,7 @@ pub use hooks::{
     BackupHook, BackupHooks, BackupResourceHooks, ExecHook, ExecRestoreHook, HookErrorMode, HookStatus,
     InitRestoreHook, RestoreHook, RestoreHooks, RestoreResourceHooks,
 };
+pub use item_operation::{ItemOperation, ItemOperationSpec, ItemOperationStatus};
 pub use location_phase::LocationPhase;
 pub use names::{label_value, read_scheduled_backup_name, scheduled_backup_name};
 pub use request_phase::RequestPhase;
