@@ -22,3 +22,5 @@ pub const GROUP: &str = "backup.agenttier.io";
 pub const FIELD_MANAGER: &str = "agenttier-backup";
 /// The ConfigMap with the volume policy of Velero's backups, in Velero's namespace.
 pub const VOLUME_POLICY: &str = "agenttier-backup-volumes";
+/// Name of the DownloadRequest, in Velero's namespace, by which lists of errors are asked for, one after the other.
+pub const BACKUP_ERRORS: &str = "agenttier-backup-errors";

@@ -51,6 +51,9 @@ pub(super) struct Controller {
     /// namespace kube-system
     #[arg(long, env = "CLUSTER_NAME", value_name = "NAME", value_parser = cluster_name)]
     cluster_name: Option<String>,
+    /// Read the first error of a backup that failed in part from the object store, by a DownloadRequest of Velero's
+    #[arg(long, env = "READ_BACKUP_ERRORS", requires = "velero_namespace")]
+    read_backup_errors: bool,
     /// What to log: a level, or levels per module
     #[arg(long, env = "LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -83,9 +86,11 @@ impl Controller {
             floor_per_minute: self.snapshots_per_minute_at_least,
             calls_at_once: self.calls_at_once.into(),
             lease: self.lease,
-            velero: self
-                .velero_namespace
-                .map(|namespace| VeleroSettings { namespace, cluster_name: self.cluster_name }),
+            velero: self.velero_namespace.map(|namespace| VeleroSettings {
+                namespace,
+                cluster_name: self.cluster_name,
+                read_errors: self.read_backup_errors,
+            }),
             identity: identity(),
         };
         run(cluster.connect(Purpose::Watches).await?, settings, stop).await

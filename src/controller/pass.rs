@@ -19,7 +19,7 @@ use crate::client::Connection;
 use crate::leader::Leadership;
 use crate::observe::{Caches, NAMESPACES, POLICIES, Regime, judge};
 use crate::publish::{Announcer, Figures, Metrics, Pace, StatusWriter, Told};
-use crate::schedules::Keeper;
+use crate::schedules::{FirstErrors, Keeper};
 use crate::server_clock::ServerClock;
 
 /// The time may go on by so much more or less than it should before what was noted by it is of no use.
@@ -45,9 +45,14 @@ impl Passes {
         connection: &Connection,
         settings: &Settings,
         metrics: &Metrics,
+        caches: &Caches,
         leadership: Leadership,
     ) -> Self {
         let client = &connection.client;
+        let velero = settings.velero.as_ref();
+        let errors = velero.filter(|velero| velero.read_errors).map(|velero| {
+            FirstErrors::start(client.clone(), leadership.clone(), &velero.namespace, caches.news())
+        });
         Self {
             client: client.clone(),
             clock: connection.clock.clone(),
@@ -59,7 +64,8 @@ impl Passes {
                 client.clone(),
                 leadership.clone(),
                 settings.calls_at_once,
-                settings.velero.as_ref().and_then(|velero| velero.cluster_name.clone()),
+                velero.and_then(|velero| velero.cluster_name.clone()),
+                errors,
             ),
             announcer: Announcer::start(client.clone(), leadership),
             metrics: metrics.clone(),

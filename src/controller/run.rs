@@ -51,6 +51,8 @@ pub struct VeleroSettings {
     pub namespace: String,
     /// What this cluster is called among those that share a store; without it, by what no other has.
     pub cluster_name: Option<String>,
+    /// Whether the first error of a backup that failed in part is read from the object store.
+    pub read_errors: bool,
 }
 
 /// Runs the controller until `stop` is cancelled; then it begins nothing new, ends what is under way and
@@ -137,7 +139,7 @@ async fn work(
             () = stop.cancelled() => {}
             () = leadership.gained() => {
                 // What a term has learned is not taken into the next one: another leader was at work in between.
-                let passes = Passes::new(connection, settings, metrics, leadership.clone());
+                let passes = Passes::new(connection, settings, metrics, caches, leadership.clone());
                 metrics.term_begins();
                 lead(passes, caches, health, leadership, stop).await;
                 metrics.term_ends();

@@ -170,6 +170,12 @@ impl Caches {
         self.changed.notified().await;
     }
 
+    /// What to notify when something else has changed that a pass goes by.
+    #[must_use]
+    pub fn news(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
     /// What is seen of Velero; `None` where there is none to work with.
     #[must_use]
     pub fn velero(&self) -> Option<VeleroSight> {

@@ -29,7 +29,7 @@ impl Incident {
         format!("{}.{}", self.about, self.reason)
     }
 
-    /// The last one of a Schedule that has not come right since.
+    /// The last one of a Schedule that has not come right since; none while the better part of it is still to be told.
     #[must_use]
     pub fn of(schedule: &Schedule, course: &Course) -> Option<Self> {
         let incident = |reason, about, message, at| Self {
@@ -47,6 +47,9 @@ impl Incident {
             at,
         };
         if let Some(failed) = &course.failed {
+            if failed.to_come {
+                return None;
+            }
             let message = format!("Backup {}: {}", failed.name, failed.message);
             return Some(incident("VeleroBackupFailed", failed.name.clone(), message, failed.at));
         }

@@ -7,17 +7,19 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
-use velero::{Backup, Cron, Schedule};
+use velero::Schedule;
 
 use super::cluster::ClusterIdentity;
 use super::findings::{Finding, Findings};
+use super::first_error::{FirstErrors, tell_first_errors};
 use super::incident::Incident;
 use super::left_out::left_out;
-use super::orders::{Order, Orders, SERVERS, orders};
-use super::read_back::{Course, course};
+use super::namesake::shared_name;
+use super::orders::{Order, Orders, SERVERS};
+use super::read_back::Course;
 use super::rules::VeleroRegime;
 use super::site::{Obstacle, backups_at_once, location_trouble, usable};
-use super::template::{CLUSTER, CLUSTER_UID, NAMESPACE};
+use super::standing::Standing;
 use super::write::Writer;
 use crate::act::{Failure, Row};
 use crate::api::VOLUME_POLICY;
@@ -31,6 +33,8 @@ pub struct Keeper {
     leadership: Leadership,
     at_once: usize,
     cluster_name: Option<String>,
+    /// None where they are not to be read.
+    errors: Option<FirstErrors>,
     /// What failed, by name of the object.
     failing: BTreeMap<String, Failing>,
 }
@@ -45,10 +49,16 @@ struct Failing {
 
 impl Keeper {
     /// Calls under way at once are at most `at_once`; none of them writes without leadership. `cluster_name` is what the
-    /// operator calls this cluster.
+    /// operator calls this cluster. `errors` reads the first errors of backups that failed in part.
     #[must_use]
-    pub fn new(client: Client, leadership: Leadership, at_once: usize, cluster_name: Option<String>) -> Self {
-        Self { client, leadership, at_once, cluster_name, failing: BTreeMap::new() }
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        at_once: usize,
+        cluster_name: Option<String>,
+        errors: Option<FirstErrors>,
+    ) -> Self {
+        Self { client, leadership, at_once, cluster_name, errors, failing: BTreeMap::new() }
     }
 
     /// Forgets what failed: the time has leapt.
@@ -100,7 +110,8 @@ impl Keeper {
         certain: bool,
         stop: &CancellationToken,
     ) -> (Findings, Option<Timestamp>) {
-        let worked_out = orders(cluster, observed, regime, sight, certain);
+        let Standing { orders: worked_out, mut courses } =
+            Standing::at(now, cluster, observed, regime, sight, certain);
         let wanted: BTreeSet<String> = worked_out.orders.iter().map(Order::name).collect();
         self.failing.retain(|name, _| wanted.contains(name));
         let due: Vec<Order> = worked_out
@@ -111,10 +122,8 @@ impl Keeper {
             .collect();
         self.carry_out(now, &sight.namespace, due, stop).await;
 
-        let mut courses = courses(now, cluster, sight);
-        for (name, course) in &mut courses {
-            // What is not as it is to be has just been edited: nothing can be told by its times.
-            course.missed = course.missed.filter(|_| !wanted.contains(name));
+        if let Some(errors) = &self.errors {
+            tell_first_errors(errors, now, sight.locations.seen().unwrap_or_default(), &mut courses);
         }
         let wakes = courses.values().filter_map(|course| course.wake);
         let wake = wakes.chain(self.failing.values().map(|failing| failing.until)).min();
@@ -229,38 +238,4 @@ fn what(order: &Order) -> &'static str {
         Order::KeepMap { .. } | Order::Keep { .. } => "kept",
         Order::Remove(_) => "removed",
     }
-}
-
-/// How the backups of each Schedule stand, by its name.
-fn courses(now: Timestamp, cluster: &ClusterIdentity, sight: &VeleroSight) -> BTreeMap<String, Course> {
-    let mut backups: BTreeMap<&str, Vec<&Backup>> = BTreeMap::new();
-    for backup in sight.backups.seen().unwrap_or_default() {
-        let is_of_this = backup.annotations().get(CLUSTER_UID) == Some(&cluster.uid);
-        if let (true, Some(namespace)) = (is_of_this, backup.labels().get(NAMESPACE)) {
-            backups.entry(namespace).or_default().push(backup);
-        }
-    }
-    let schedules = sight.schedules.seen().unwrap_or_default().iter();
-    let courses = schedules.filter_map(|schedule| {
-        let namespace = schedule.labels().get(NAMESPACE)?;
-        let cron: Option<Cron> = schedule.spec.schedule.parse().ok();
-        let its = backups.get(namespace.as_str()).into_iter().flatten().copied();
-        Some((schedule.name_any(), course(now, schedule, cron.as_ref(), its)))
-    });
-    courses.collect()
-}
-
-/// Another cluster that is called the same and was at work after this one's first Schedule: one that was rebuilt under
-/// the name of a lost one has but older backups of that.
-fn shared_name(cluster: &ClusterIdentity, sight: &VeleroSight) -> Option<String> {
-    let of_this = |labels: &BTreeMap<String, String>| labels.get(CLUSTER) == Some(&cluster.name);
-    let schedules = sight.schedules.seen()?.iter().filter(|schedule| of_this(schedule.labels()));
-    let first = schedules.filter_map(|schedule| schedule.creation_timestamp()).min()?;
-    let backups = sight.backups.seen()?.iter().filter(|backup| of_this(backup.labels()));
-    let others = backups.filter(|backup| {
-        let uid = backup.annotations().get(CLUSTER_UID);
-        let begun = backup.status.as_ref().and_then(|status| status.start_timestamp.as_ref());
-        uid.is_some_and(|uid| *uid != cluster.uid) && begun.is_some_and(|begun| begun.0 > first.0)
-    });
-    others.map(|backup| backup.name_any()).max()
 }

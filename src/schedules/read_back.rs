@@ -45,6 +45,19 @@ pub struct FailedBackup {
     pub message: String,
     /// When it ended, or began.
     pub at: Timestamp,
+    /// Where its errors are, where its status has but their number.
+    pub errors: Option<ListedErrors>,
+    /// The first of them is still to be told.
+    pub to_come: bool,
+}
+
+/// Errors that lie in the object store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedErrors {
+    /// The BackupStorageLocation; `None` where the Backup names none.
+    pub location: Option<String>,
+    /// Some of them are of asynchronous operations, and in another list.
+    pub of_operations: bool,
 }
 
 /// How a namespace's backups stand, given its Schedule and its backups.
@@ -132,12 +145,17 @@ pub(super) fn failure(at: Timestamp, backup: &Backup) -> Option<FailedBackup> {
     let told =
         [status.failure_reason.clone(), status.validation_errors.as_ref().map(|errors| errors.join("; "))];
     let told = told.into_iter().flatten().find(|told| !told.is_empty());
+    let is_listed = told.is_none() && phase == BackupPhase::PartiallyFailed;
+    let errors = is_listed.then(|| ListedErrors {
+        location: backup.spec.storage_location.clone(),
+        of_operations: status.backup_item_operations_failed.is_some_and(|failed| failed > 0),
+    });
     let message = told.unwrap_or_else(|| {
         let (errors, warnings) = (status.errors.unwrap_or_default(), status.warnings.unwrap_or_default());
         format!("{errors} errors, {warnings} warnings: velero backup logs {name}")
     });
     let at = status.completion_timestamp.as_ref().map_or(at, |ended| ended.0);
-    Some(FailedBackup { name, phase, message, at })
+    Some(FailedBackup { name, phase, message, at, errors, to_come: false })
 }
 
 #[cfg(test)]
