@@ -19,8 +19,8 @@ pub(super) const CLUSTER_UID: &str = "backup.agenttier.io/cluster-uid";
 /// The annotation that says which policy it is made under.
 pub(super) const POLICY: &str = "backup.agenttier.io/policy";
 
-/// What a namespace's backups hold, of what is in a namespace. An included pod would drag its volume in, whatever its
-/// labels; a Sandbox makes its pod anew.
+/// What a namespace's backups hold, of what is in a namespace. A Sandbox makes its pod anew, and an included pod would drag
+/// its volume in, whatever that one's labels.
 const NAMESPACED: [&str; 7] = [
     "configmaps",
     "persistentvolumeclaims",
@@ -30,12 +30,15 @@ const NAMESPACED: [&str; 7] = [
     "secrets",
     "serviceaccounts",
 ];
+/// These come along where there are hooks: Velero runs them in pods that a backup holds, and in no others (Velero 1.18,
+/// item blocks). Those of the warm pool carry its label, and are left out by that.
+const HOOKED: &str = "pods";
 /// Of what no namespace holds. Velero adds the volumes of the claims by itself; naming them here would add every volume
 /// of the cluster.
 const CLUSTER_SCOPED: [&str; 1] = ["clustersandboxtemplates.agenttier.io"];
 
 /// Fields that are decided here or elsewhere in the policy.
-const DECIDED: [&str; 17] = [
+const DECIDED: [&str; 19] = [
     "includedNamespaces",
     "excludedNamespaces",
     "includedNamespaceScopedResources",
@@ -50,6 +53,8 @@ const DECIDED: [&str; 17] = [
     "orLabelSelectors",
     "resourcePolicy",
     "snapshotVolumes",
+    "defaultVolumesToFsBackup",
+    "defaultVolumesToRestic",
     // These have a field of their own in the policy.
     "ttl",
     "storageLocation",
@@ -82,13 +87,15 @@ pub(super) fn template(
         // They replace those that a backup would take over from its Schedule.
         "metadata": { "labels": labels },
         "includedNamespaces": [namespace],
-        "includedNamespaceScopedResources": NAMESPACED,
+        "includedNamespaceScopedResources": namespaced(rules),
         "includedClusterScopedResources": CLUSTER_SCOPED,
         "labelSelector": { "matchExpressions": [
             { "key": POOLED, "operator": "DoesNotExist" },
             { "key": SECRET_PURPOSE, "operator": "NotIn", "values": TRANSIENT_SECRETS },
         ]},
         "resourcePolicy": { "kind": "configmap", "name": VOLUME_POLICY },
+        // The server's own default would have volumes copied out of pods, which the backup does not hold.
+        "defaultVolumesToFsBackup": false,
         "ttl": rules.ttl,
         "csiSnapshotTimeout": rules.csi_snapshot_timeout,
         "snapshotMoveData": rules.move_data,
@@ -110,6 +117,13 @@ pub(super) fn template(
     (template, conflicts)
 }
 
+fn namespaced(rules: &VeleroRules) -> Vec<&'static str> {
+    let hooked = (!rules.hooks.is_empty()).then_some(HOOKED);
+    let mut all: Vec<_> = NAMESPACED.into_iter().chain(hooked).collect();
+    all.sort_unstable();
+    all
+}
+
 /// Adds what is not there yet; what is there stays.
 fn add(to: &mut Map<String, Value>, extra: Map<String, Value>, path: &str, conflicts: &mut Vec<String>) {
     for (key, value) in extra {
@@ -127,9 +141,24 @@ fn add(to: &mut Map<String, Value>, extra: Map<String, Value>, path: &str, confl
     }
 }
 
-/// The volume policy of the backups: a claim that is not bound is saved without its volume. Without it, one Pending
-/// claim makes a whole backup PartiallyFailed.
+/// The volume policy of the backups; the first rule that fits counts.
+///
+/// A claim that is not bound is saved without its volume: otherwise one Pending claim makes a whole backup PartiallyFailed.
+/// Every other volume is snapshotted: otherwise Velero leaves out, without a word, those that its server's flag
+/// `--default-volumes-to-fs-backup` or a pod's annotation would have copied out of a pod (Velero 1.18,
+/// `ShouldPerformSnapshot`), and the backup is Completed.
 #[must_use]
 pub(super) fn volume_policy() -> &'static str {
-    "version: v1\nvolumePolicies:\n- conditions:\n    pvcPhase: [Pending, Lost]\n  action:\n    type: skip\n"
+    "\
+version: v1
+volumePolicies:
+- conditions:
+    pvcPhase: [Pending, Lost]
+  action:
+    type: skip
+- conditions:
+    pvcPhase: [Bound]
+  action:
+    type: snapshot
+"
 }
