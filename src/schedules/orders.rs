@@ -7,13 +7,13 @@ use agenttier_backup_plan::schedules::{NamespaceSight, Owner, Plan, Rule, Schedu
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
-use velero::{Schedule, ScheduleSpec};
+use velero::{Backup, Schedule, ScheduleSpec};
 
 use super::cluster::ClusterIdentity;
 use super::drift::drift;
 use super::render::{Rendered, render, volume_policy_map};
 use super::rules::VeleroRegime;
-use super::template::{CLUSTER, MANAGED_BY, NAMESPACE, POLICY};
+use super::template::{CLUSTER, CLUSTER_UID, MANAGED_BY, NAMESPACE, POLICY};
 use crate::api::FIELD_MANAGER;
 use crate::observe::{Observed, VeleroSight};
 
@@ -82,7 +82,15 @@ pub fn orders(
 ) -> Orders {
     let live: BTreeMap<String, &Arc<Schedule>> =
         sight.schedules.seen().unwrap_or_default().iter().map(|live| (live.name_any(), live)).collect();
-    let schedules: Vec<ScheduleSight> = live.values().map(|live| schedule_sight(cluster, live)).collect();
+    let with_backups = with_backups(sight);
+    let schedules: Vec<ScheduleSight> = live
+        .values()
+        .map(|live| ScheduleSight {
+            name: live.name_any(),
+            owner: owner(cluster, live),
+            may_have_backups: with_backups.as_ref().is_none_or(|with| with.contains(&live.name_any())),
+        })
+        .collect();
     let plans = plan(&cluster.name, &namespaces(observed, regime), &regime.on(), &schedules, certain);
     let mut worked_out = Orders::default();
     let mut wants_map = false;
@@ -118,7 +126,8 @@ pub fn orders(
                 }
                 schedule
             }
-            (None, Some(live)) if paused => paused_as_it_is(live),
+            // One that cannot be read stands there without content: it is not to be written like that.
+            (None, Some(live)) if paused && !live.spec.schedule.is_empty() => paused_as_it_is(live),
             (None, _) => continue,
         };
         if live.as_ref().is_none_or(|live| !drift(live.as_ref(), &wanted, &SERVERS).is_none()) {
@@ -194,24 +203,33 @@ fn is_labelled_ours<K: Resource>(object: &K) -> bool {
     object.labels().get(MANAGED_BY).map(String::as_str) == Some(FIELD_MANAGER)
 }
 
-/// One that came out of a backup, and so was written by Velero, is ours where it names this cluster.
-fn schedule_sight(cluster: &ClusterIdentity, schedule: &Schedule) -> ScheduleSight {
+/// Whose a Schedule is. One that came out of a backup, and so was written by Velero, is ours where it names this cluster.
+fn owner(cluster: &ClusterIdentity, schedule: &Schedule) -> Owner {
     let label = |key: &str| schedule.labels().get(key).cloned();
     let is_ours = is_written_by_us(schedule)
         || is_labelled_ours(schedule) && label(CLUSTER).as_ref() == Some(&cluster.name);
-    let owner = if is_ours {
-        // Somebody may have edited one of the two; the name is as it was.
-        let included = schedule.spec.template.included_namespaces.iter().flatten().next().cloned();
-        let told: Vec<String> = [label(NAMESPACE), included].into_iter().flatten().collect();
-        let fits = told.iter().find(|told| name(&cluster.name, told) == schedule.name_any());
-        Owner::Ours {
-            namespace: fits.or(told.first()).cloned().unwrap_or_default(),
-            policy: schedule.annotations().get(POLICY).cloned(),
-        }
-    } else {
-        Owner::Other
-    };
-    ScheduleSight { name: schedule.name_any(), owner }
+    if !is_ours {
+        return Owner::Other;
+    }
+    // Somebody may have edited one of the two; the name is as it was.
+    let included = schedule.spec.template.included_namespaces.iter().flatten().next().cloned();
+    let told: Vec<String> = [label(NAMESPACE), included].into_iter().flatten().collect();
+    let fitting = |cluster: &str| told.iter().find(|told| name(cluster, told) == schedule.name_any());
+    let here = fitting(&cluster.name);
+    let is_of_here = schedule.annotations().get(CLUSTER_UID) == Some(&cluster.uid);
+    let before = label(CLUSTER).filter(|_| is_of_here && here.is_none());
+    let before = before.as_ref().and_then(|cluster| fitting(cluster));
+    Owner::Ours {
+        namespace: here.or(before).or(told.first()).cloned().unwrap_or_default(),
+        policy: schedule.annotations().get(POLICY).cloned(),
+        former: before.is_some(),
+    }
+}
+
+/// The Schedules that backups are left of; `None` where backups are not seen.
+fn with_backups(sight: &VeleroSight) -> Option<BTreeSet<String>> {
+    let of = |backup: &Arc<Backup>| backup.labels().get(velero::labels::SCHEDULE_NAME).cloned();
+    Some(sight.backups.seen()?.iter().filter_map(of).collect())
 }
 
 #[cfg(test)]

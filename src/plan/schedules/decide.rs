@@ -67,6 +67,8 @@ pub struct ScheduleSight {
     pub name: String,
     /// Whose it is.
     pub owner: Owner,
+    /// Backups of it may be left.
+    pub may_have_backups: bool,
 }
 
 /// Whose a Schedule is.
@@ -78,6 +80,9 @@ pub enum Owner {
         namespace: String,
         /// The policy that it says it was rendered under.
         policy: Option<String>,
+        /// It is from when this cluster was called otherwise. One that is called like no Schedule that we would have made is
+        /// neither: somebody has copied one of ours.
+        former: bool,
     },
     /// Somebody else's.
     Other,
@@ -100,7 +105,7 @@ pub enum Wish {
 /// Why a Schedule is not simply enabled. Names are stable: they are shown and alerted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Why {
-    /// Its namespace is gone: a backup of it would fail in part.
+    /// Its namespace is gone: a backup of it would fail in part. When the last of its backups is gone too, so is it.
     NamespaceGone,
     /// Its namespace is being deleted: a backup of it would hold but what is left.
     NamespaceTerminating,
@@ -151,16 +156,17 @@ pub fn plan(
         schedules.iter().map(|schedule| (schedule.name.as_str(), &schedule.owner)).collect();
     let named: BTreeMap<String, &NamespaceSight> =
         namespaces.iter().map(|namespace| (name(cluster, &namespace.name), namespace)).collect();
-    let others = schedules.iter().filter(|schedule| !named.contains_key(&schedule.name));
-    let others: Vec<(&ScheduleSight, &str, &Option<String>)> = others
-        .filter_map(|schedule| match &schedule.owner {
-            Owner::Ours { namespace, policy } => Some((schedule, namespace.as_str(), policy)),
-            Owner::Other => None,
-        })
+    let known: BTreeMap<&str, (&String, &NamespaceSight)> =
+        named.iter().map(|(name, namespace)| (namespace.name.as_str(), (name, *namespace))).collect();
+    let others: Vec<(&ScheduleSight, &str, &Option<String>)> = schedules
+        .iter()
+        .filter(|schedule| !named.contains_key(&schedule.name))
+        .filter_map(left_over(cluster))
         .collect();
+    let had_one: BTreeSet<&str> = others.iter().map(|(_, namespace, _)| *namespace).collect();
     let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
     for (name, namespace) in &named {
-        let had_one = others.iter().any(|(_, of, _)| *of == namespace.name);
+        let had_one = had_one.contains(namespace.name.as_str());
         if let Some(wish) = wish_of(namespace, there.get(name.as_str()).copied(), had_one, certain) {
             let policy = namespace.rule.policy().map(str::to_owned);
             let (name, namespace) = (name.clone(), namespace.name.clone());
@@ -168,17 +174,32 @@ pub fn plan(
         }
     }
     for (schedule, namespace, policy) in others {
-        let known = named.iter().find(|(_, known)| known.name == namespace);
-        let wish = match (known, policy) {
+        // One whose policy cannot be told any more may be of any.
+        let is_wanted =
+            policy.as_ref().map_or(!policies_on.is_empty(), |policy| policies_on.contains(policy));
+        let wish = match known.get(namespace) {
             _ if !certain => Wish::Untouched(Why::NotCertain),
-            (Some((name, known)), _) => wish_of_former(known, there.get(name.as_str()).copied()),
-            (None, Some(policy)) if policies_on.contains(policy) => Wish::Paused(Why::NamespaceGone),
-            (None, _) => Wish::Removed(Why::PolicyOff),
+            Some((name, known)) => wish_of_former(known, there.get(name.as_str()).copied()),
+            None if !is_wanted => Wish::Removed(Why::PolicyOff),
+            None if schedule.may_have_backups => Wish::Paused(Why::NamespaceGone),
+            None => Wish::Removed(Why::NamespaceGone),
         };
         let (name, namespace) = (schedule.name.clone(), namespace.to_owned());
         plans.insert(name.clone(), Plan { name, namespace, policy: policy.clone(), wish });
     }
     plans.into_values().collect()
+}
+
+/// Ours whose name is not that of any namespace that there is: of one that is gone, or from before the cluster was renamed.
+fn left_over<'a>(
+    cluster: &str,
+) -> impl Fn(&'a ScheduleSight) -> Option<(&'a ScheduleSight, &'a str, &'a Option<String>)> {
+    move |schedule| match &schedule.owner {
+        Owner::Ours { namespace, policy, former } if *former || name(cluster, namespace) == schedule.name => {
+            Some((schedule, namespace.as_str(), policy))
+        }
+        _ => None,
+    }
 }
 
 /// What the Schedule of a namespace is to be, given whose the one of its name is, and whether there is one under another name;

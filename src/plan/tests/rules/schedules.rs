@@ -18,12 +18,12 @@ fn namespace(name: &str, rule: Rule) -> NamespaceSight {
 }
 
 fn ours(namespace: &str) -> ScheduleSight {
-    let owner = Owner::Ours { namespace: namespace.into(), policy: Some("gold".into()) };
-    ScheduleSight { name: name(CLUSTER, namespace), owner }
+    let owner = Owner::Ours { namespace: namespace.into(), policy: Some("gold".into()), former: false };
+    ScheduleSight { name: name(CLUSTER, namespace), owner, may_have_backups: true }
 }
 
 fn others(name: &str) -> ScheduleSight {
-    ScheduleSight { name: name.into(), owner: Owner::Other }
+    ScheduleSight { name: name.into(), owner: Owner::Other, may_have_backups: true }
 }
 
 /// What becomes of each Schedule while the policy gold wants backups.
@@ -85,15 +85,33 @@ fn a_namespace_that_goes_pauses_its_schedule() {
     assert_eq!(wishes(&[], &schedule, true), paused(Why::NamespaceGone));
 }
 
+/// The one of a namespace that is gone, as it says it was made under that policy, while gold is on or none is.
+fn of_a_gone_one(policy: Option<&str>, may_have_backups: bool, on: &[&str]) -> Wish {
+    let owner = Owner::Ours { namespace: "team-a".into(), policy: policy.map(str::to_owned), former: false };
+    let schedule = ScheduleSight { name: "east-team-a".into(), owner, may_have_backups };
+    let on: BTreeSet<String> = on.iter().map(|policy| (*policy).to_owned()).collect();
+    let [plan] = &plan(CLUSTER, &[], &on, &[schedule], true)[..] else { panic!("there is one") };
+    plan.wish
+}
+
 #[test]
-fn of_a_namespace_that_is_gone_it_goes_with_its_policy() {
-    let removed = [("east-team-a".to_owned(), Wish::Removed(Why::PolicyOff))];
-    let planned = |policy: Option<&str>| {
-        let owner = Owner::Ours { namespace: "team-a".into(), policy: policy.map(str::to_owned) };
-        wishes(&[], &[ScheduleSight { name: "east-team-a".into(), owner }], true)
-    };
-    assert_eq!(planned(Some("bronze")), removed);
-    assert_eq!(planned(None), removed);
+fn of_a_namespace_that_is_gone_it_goes_with_its_policy_or_with_the_last_of_its_backups() {
+    let (paused, off) = (Wish::Paused(Why::NamespaceGone), Wish::Removed(Why::PolicyOff));
+    assert_eq!(of_a_gone_one(Some("gold"), true, &["gold"]), paused);
+    assert_eq!(of_a_gone_one(Some("gold"), false, &["gold"]), Wish::Removed(Why::NamespaceGone));
+    assert_eq!(of_a_gone_one(Some("bronze"), true, &["gold"]), off);
+    assert_eq!(of_a_gone_one(None, true, &["gold"]), paused, "somebody took the mark off");
+    assert_eq!(of_a_gone_one(None, true, &[]), off);
+}
+
+/// With all its labels, under a name of theirs.
+#[test]
+fn a_copy_of_ours_that_somebody_made_is_left_alone() {
+    let copy = ScheduleSight { name: "my-nightly".into(), ..ours("team-a") };
+    let enabled = ("east-team-a".to_owned(), Wish::Enabled);
+    let team_a = [namespace("team-a", on())];
+    assert_eq!(wishes(&team_a, &[ours("team-a"), copy.clone()], true), [enabled]);
+    assert_eq!(wishes(&[], &[copy], true), [], "also when the namespace is gone");
 }
 
 /// The policy that it was made under may only be out of sight, and a lower one seem to rule instead.
@@ -114,8 +132,8 @@ fn while_policies_are_not_certain_none_takes_the_place_of_another() {
 
 /// Of the namespace team-a, made when the cluster was called k-1234.
 fn former() -> ScheduleSight {
-    let owner = Owner::Ours { namespace: "team-a".into(), policy: Some("gold".into()) };
-    ScheduleSight { name: "k-1234-team-a".into(), owner }
+    let owner = Owner::Ours { namespace: "team-a".into(), policy: Some("gold".into()), former: true };
+    ScheduleSight { name: "k-1234-team-a".into(), owner, may_have_backups: true }
 }
 
 /// Whatever comes between: there is always one that makes backups.
@@ -181,12 +199,14 @@ fn namespaces() -> impl Strategy<Value = Vec<NamespaceSight>> {
 }
 
 fn schedules() -> impl Strategy<Value = Vec<ScheduleSight>> {
-    let one =
-        ("(east|west)-[a-f]", "[a-f]", 0..3_u8, any::<bool>()).prop_map(|(name, namespace, policy, ours)| {
+    let one = ("(east|west)-[a-f]", "[a-f]", 0..3_u8, any::<(bool, bool, bool)>()).prop_map(
+        |(name, namespace, policy, more)| {
+            let (ours, former, may_have_backups) = more;
             let policy = ["gold", "bronze"].get(usize::from(policy)).map(|policy| (*policy).to_owned());
-            let owner = if ours { Owner::Ours { namespace, policy } } else { Owner::Other };
-            ScheduleSight { name, owner }
-        });
+            let owner = if ours { Owner::Ours { namespace, policy, former } } else { Owner::Other };
+            ScheduleSight { name, owner, may_have_backups }
+        },
+    );
     proptest::collection::vec(one, 0..6).prop_map(|mut schedules| {
         schedules.sort_by(|one, other| one.name.cmp(&other.name));
         schedules.dedup_by(|one, other| one.name == other.name);
@@ -214,7 +234,14 @@ proptest! {
                 Wish::Enabled | Wish::Untouched(_) => {}
             }
         }
-        for schedule in schedules.iter().filter(|schedule| schedule.owner != Owner::Other) {
+        let is_known = |schedule: &ScheduleSight| match &schedule.owner {
+            Owner::Other => false,
+            Owner::Ours { namespace, former, .. } => {
+                let is_of = |namespace: &str| name(CLUSTER, namespace) == schedule.name;
+                *former || is_of(namespace)
+            }
+        };
+        for schedule in schedules.iter().filter(|schedule| is_known(schedule)) {
             prop_assert!(planned.iter().any(|plan| plan.name == schedule.name), "nothing is said of {}", schedule.name);
         }
         for namespace in &namespaces {
@@ -240,8 +267,9 @@ proptest! {
                 plan.wish == Wish::Enabled && !schedules.iter().any(|schedule| schedule.name == plan.name)
             };
             let made = planned.iter().filter(is_new).map(|plan| {
-                let owner = Owner::Ours { namespace: plan.namespace.clone(), policy: plan.policy.clone() };
-                ScheduleSight { name: plan.name.clone(), owner }
+                let (namespace, policy) = (plan.namespace.clone(), plan.policy.clone());
+                let owner = Owner::Ours { namespace, policy, former: false };
+                ScheduleSight { name: plan.name.clone(), owner, may_have_backups: false }
             });
             kept.chain(made).collect()
         };
