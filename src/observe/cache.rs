@@ -8,7 +8,7 @@ use std::time::Instant;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
-use kube::runtime::reflector::{self, Store, store::WriterDropped};
+use kube::runtime::reflector::{self, ObjectRef, Store, store::WriterDropped};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -132,6 +132,7 @@ where
     let (store, mut writer) = reflector::store();
     let events = watcher(api, config);
     let refused = Arc::new(AtomicU16::new(0));
+    let held = store.clone();
     let cache = Cache { store, following: following.clone(), refused: refused.clone() };
     let changed = changed.clone();
     watches.spawn(async move {
@@ -168,9 +169,11 @@ where
                 refused.store(0, Ordering::Relaxed);
             }
             note(&following, &event);
-            let quiet = matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
+            let mut quiet = matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
             if let Some(event) = readable(event) {
-                writer.apply_watcher_event(&event.modify(Trim::trim));
+                let event = event.modify(Trim::trim);
+                quiet |= !is_news(&held, &event);
+                writer.apply_watcher_event(&event);
             }
             if !quiet {
                 changed.notify_one();
@@ -178,4 +181,13 @@ where
         }
     });
     cache
+}
+
+/// Whether an event says anything that is not known.
+fn is_news<K>(held: &Store<K>, event: &watcher::Event<K>) -> bool
+where
+    K: Resource<DynamicType = ()> + Trim + Clone + 'static,
+{
+    let watcher::Event::Apply(object) = event else { return true };
+    held.get(&ObjectRef::from_obj(object)).is_none_or(|before| object.is_news(&before))
 }

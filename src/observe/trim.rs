@@ -17,8 +17,18 @@ use crate::api::{BackupPolicy, FIELD_MANAGER, SandboxRecord};
 use crate::csi::{IS_DEFAULT_CLASS, VolumeSnapshot, VolumeSnapshotClass};
 
 /// An object that can be cut down to what planning reads.
-pub(super) trait Trim {
+pub(super) trait Trim: Sized {
     fn trim(&mut self);
+
+    /// What takes the place of an object that cannot be read; by default nothing does, as if it were not there.
+    fn stand_in(_: ObjectMeta) -> Option<Self> {
+        None
+    }
+
+    /// Whether this one, trimmed, says anything that the one before did not.
+    fn is_news(&self, _before: &Self) -> bool {
+        true
+    }
 }
 
 fn bare(meta: &mut ObjectMeta) {
@@ -163,9 +173,15 @@ fn bare_but_for_its_writer(meta: &mut ObjectMeta) {
     meta.managed_fields = (!ours.is_empty()).then_some(ours);
 }
 
+/// Somebody may write a length of time that Velero cannot read, such as `ttl: 14d`: its CRD takes any text. Such a Schedule
+/// is there, and like nothing that was ever rendered.
 impl Trim for Schedule {
     fn trim(&mut self) {
         bare_but_for_its_writer(&mut self.metadata);
+    }
+
+    fn stand_in(metadata: ObjectMeta) -> Option<Self> {
+        Some(Self { metadata, ..Self::default() })
     }
 }
 
@@ -179,8 +195,26 @@ impl Trim for ConfigMap {
 impl Trim for Backup {
     fn trim(&mut self) {
         bare_but_for_ours(&mut self.metadata);
-        let storage_location = self.spec.storage_location.take();
-        self.spec = BackupSpec { storage_location, ..BackupSpec::default() };
+        self.metadata.owner_references = None;
+        let (storage_location, snapshot_move_data) =
+            (self.spec.storage_location.take(), self.spec.snapshot_move_data);
+        self.spec = BackupSpec { storage_location, snapshot_move_data, ..BackupSpec::default() };
+        if let Some(status) = &mut self.status {
+            status.progress = None;
+            status.hook_status = None;
+            status.queue_position = None;
+            status.format_version = None;
+            status.other.clear();
+        }
+    }
+
+    /// While one is made Velero writes its progress every second, and for all that wait their places in the queue.
+    fn is_news(&self, before: &Self) -> bool {
+        let is_going = |backup: &Self| backup.metadata.deletion_timestamp.is_some();
+        self.status != before.status
+            || self.metadata.labels != before.metadata.labels
+            || self.metadata.annotations != before.metadata.annotations
+            || is_going(self) != is_going(before)
     }
 }
 

@@ -5,6 +5,7 @@ use kube::core::{DeserializeGuard, ObjectMeta, error_boundary::InvalidObject};
 use kube::runtime::watcher;
 
 use super::following::Following;
+use super::trim::Trim;
 
 /// Keeps account of what cannot be read.
 pub(super) fn note<K: Resource<DynamicType = ()>>(
@@ -28,10 +29,11 @@ fn name_of(meta: &ObjectMeta) -> String {
     meta.namespace.as_ref().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
 }
 
-/// An object that cannot be read is as good as not there: it is named in the log, and stops nothing else.
+/// An object that cannot be read is as good as not there, unless something stands in for it: it is named in the log, and
+/// stops nothing else.
 pub(super) fn readable<K>(event: watcher::Event<DeserializeGuard<K>>) -> Option<watcher::Event<K>>
 where
-    K: Resource<DynamicType = ()> + Default,
+    K: Resource<DynamicType = ()> + Trim + Default,
 {
     use watcher::Event;
     Some(match event {
@@ -42,12 +44,15 @@ where
         Event::Delete(DeserializeGuard(Ok(object))) => Event::Delete(object),
         Event::InitApply(DeserializeGuard(Err(unreadable))) => {
             report::<K>(&unreadable);
-            return None;
+            return K::stand_in(unreadable.metadata).map(Event::InitApply);
         }
         // What was known of it before is no longer true.
         Event::Apply(DeserializeGuard(Err(unreadable))) => {
             report::<K>(&unreadable);
-            Event::Delete(of_name(unreadable.metadata))
+            match K::stand_in(unreadable.metadata.clone()) {
+                Some(stand_in) => Event::Apply(stand_in),
+                None => Event::Delete(of_name(unreadable.metadata)),
+            }
         }
         Event::Delete(DeserializeGuard(Err(unreadable))) => Event::Delete(of_name(unreadable.metadata)),
     })
@@ -98,6 +103,24 @@ mod tests {
             (Some("n"), Some("s"))
         );
         assert!(matches!(readable(Event::Delete(bad())), Some(Event::Delete(_))));
+    }
+
+    /// Otherwise it would count as gone, and be made anew beside itself.
+    #[test]
+    fn a_schedule_that_cannot_be_read_is_there() {
+        let schedule = json!({
+            "apiVersion": "velero.io/v1",
+            "kind": "Schedule",
+            "metadata": { "namespace": "velero", "name": "east-team-a", "uid": "1" },
+            "spec": { "schedule": "@daily", "template": { "ttl": "14d" } },
+        });
+        let guarded: DeserializeGuard<velero::Schedule> =
+            serde_json::from_value(schedule).expect("a guard takes everything that has metadata");
+        let Some(watcher::Event::Apply(stand_in)) = readable(watcher::Event::Apply(guarded)) else {
+            panic!("it is there")
+        };
+        assert_eq!(stand_in.metadata.uid.as_deref(), Some("1"));
+        assert_eq!(stand_in.spec, velero::ScheduleSpec::default());
     }
 
     #[test]

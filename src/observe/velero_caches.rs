@@ -17,6 +17,10 @@ use super::observed::watch_config;
 /// of that name (Velero 1.18, restore finalizer).
 pub const SERVER: &str = "velero";
 
+/// The backups that count, of this cluster and of others that use the same store: out of a Schedule of ours. Those that are
+/// made otherwise may be very many.
+const OF_SCHEDULES: &str = "app.kubernetes.io/managed-by=agenttier-backup";
+
 /// The caches.
 pub(super) struct VeleroCaches {
     namespace: String,
@@ -34,7 +38,7 @@ pub struct VeleroSight {
     pub namespace: String,
     /// Its Schedules, ours and others.
     pub schedules: Holding<Schedule>,
-    /// Its backups, also those of other clusters that use the same store.
+    /// Its backups out of Schedules of ours, also those of other clusters that use the same store.
     pub backups: Holding<Backup>,
     /// Where backups are kept.
     pub locations: Holding<BackupStorageLocation>,
@@ -61,7 +65,7 @@ impl VeleroCaches {
         Self {
             namespace: namespace.to_owned(),
             schedules: watch_in(namespace, client, changed, watches, watch_config()),
-            backups: watch_in(namespace, client, changed, watches, watch_config()),
+            backups: watch_in(namespace, client, changed, watches, watch_config().labels(OF_SCHEDULES)),
             locations: watch_in(namespace, client, changed, watches, watch_config()),
             servers: watch_in(namespace, client, changed, watches, named(SERVER)),
             maps: watch_in(namespace, client, changed, watches, named(map)),

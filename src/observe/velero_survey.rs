@@ -12,6 +12,7 @@ use velero::{Backup, Schedule};
 
 use super::library::Holding;
 use super::survey::{list, name_of};
+use super::trim::Trim;
 use super::velero_caches::{SERVER, VeleroSight};
 use crate::api_error::{is_forbidden, sentence};
 
@@ -86,13 +87,15 @@ impl VeleroSight {
 
 async fn look<K>(client: &Client, namespace: &str, params: ListParams) -> anyhow::Result<Look<K>>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Trim + Clone + DeserializeOwned + Debug,
 {
     let api: Api<DeserializeGuard<K>> = Api::namespaced(client.clone(), namespace);
     match list(&api, params).await {
         Ok(objects) => {
-            let objects =
-                objects.into_iter().filter_map(|DeserializeGuard(object)| object.ok().map(Arc::new));
+            let readable = |DeserializeGuard(object): DeserializeGuard<K>| {
+                object.map_or_else(|unreadable| K::stand_in(unreadable.metadata), Some)
+            };
+            let objects = objects.into_iter().filter_map(readable).map(Arc::new);
             Ok(Look { holding: Holding::Seen(objects.collect()), refused: None })
         }
         Err(kube::Error::Api(status)) if status.code == 404 => {

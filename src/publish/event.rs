@@ -78,7 +78,9 @@ impl Announcer {
             uid: meta.uid.clone(),
             ..ObjectReference::default()
         };
-        self.send_later(render(involved, occasion));
+        if !self.send_later(render(involved, occasion)) {
+            tracing::warn!("too many events at once; one is dropped");
+        }
     }
 
     /// Announces, on their Schedules, backups by Velero that failed or were missed lately. Each is told of once, however
@@ -86,11 +88,12 @@ impl Announcer {
     pub fn announce_incidents(&mut self, now: Timestamp, findings: &Findings) {
         let is_late = |incident: &&Incident| now.duration_since(incident.at) <= LATELY;
         let incidents: Vec<&Incident> =
-            findings.namespaces.iter().filter_map(|found| found.incident.as_ref()).filter(is_late).collect();
+            findings.namespaces.iter().flat_map(|found| &found.incidents).filter(is_late).collect();
         let names: BTreeSet<String> = incidents.iter().map(|incident| incident.name()).collect();
         self.told.retain(|name| names.contains(name));
         for incident in incidents {
-            if self.told.insert(incident.name()) {
+            let name = incident.name();
+            if !self.told.contains(&name) {
                 let occasion = Occasion {
                     reason: incident.reason,
                     kind: "Warning",
@@ -98,15 +101,17 @@ impl Announcer {
                     about: incident.about.clone(),
                     at: incident.at,
                 };
-                self.send_later(render(incident.schedule.clone(), occasion));
+                // What finds no place is told in the next pass.
+                if self.send_later(render(incident.schedule.clone(), occasion)) {
+                    self.told.insert(name);
+                }
             }
         }
     }
 
-    fn send_later(&self, event: Event) {
-        if self.queue.try_send(event).is_err() {
-            tracing::warn!("too many events at once; one is dropped");
-        }
+    /// Whether there is place for it among those that wait.
+    fn send_later(&self, event: Event) -> bool {
+        self.queue.try_send(event).is_ok()
     }
 
     /// Sends what still waits, for a few seconds at the most, then ends.

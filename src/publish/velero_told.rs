@@ -13,6 +13,9 @@ use crate::schedules::{Finding, Findings, Obstacle, State, velero_rules};
 /// The condition that Velero backs up what it is to back up.
 pub(super) const VELERO_READY: &str = "VeleroReady";
 
+const WITHOUT_CSI: &str = "Velero's server takes no snapshots of CSI volumes, and its backups are complete without them: run it with \
+                           --features=EnableCSI";
+
 /// So many namespaces are reported by name.
 const LAGGING: usize = 50;
 /// So many volumes are named in a warning.
@@ -63,8 +66,19 @@ fn verdict(
     if let Some(message) = &findings.volume_policy {
         return ("False", "VolumePolicyRefused".into(), message.clone());
     }
+    if findings.without_csi {
+        return ("False", "VeleroWithoutCsi".into(), WITHOUT_CSI.into());
+    }
     if let Some(trouble) = findings.locations.get(name) {
         return ("False", trouble.reason().into(), trouble.message());
+    }
+    if let Some(unread) = &findings.unread {
+        let status = if matches!(unread, Obstacle::VeleroUnseen(_)) { "Unknown" } else { "False" };
+        return (
+            status,
+            unread.reason().into(),
+            format!("what became of the backups cannot be told: {}", unread.message()),
+        );
     }
     let of = format!("{} of {} namespaces backed up", counted.backed_up, counted.total);
     if let Some(reason) = counted.failing.first() {
@@ -118,7 +132,7 @@ impl<'a> Counted<'a> {
             }
             (State::BackedUp, _) => self.backed_up += 1,
             (State::Awaited, _) => self.awaited += 1,
-            (State::Failing | State::Paused, _) => {}
+            (State::Failing | State::Paused | State::Unknown, _) => {}
         }
         self.total += 1;
         self.scheduled += u32::from(finding.scheduled);
@@ -161,8 +175,8 @@ pub(super) fn velero_notices(policy: &BackupPolicy, findings: &Findings) -> Vec<
     let shared = findings.shared_name.as_ref().map(|backup| Notice {
         reason: Reason::ClusterNameShared,
         message: format!(
-            "another cluster of this name is at work in the same store (its backup {backup}): give one of them another name, by \
-             optional.backup.velero.clusterName in the chart's values"
+            "another cluster whose Schedules are called like ours is at work in the same store (its backup {backup}): give one of \
+             them another name, by optional.backup.velero.clusterName in the chart's values"
         ),
     });
     let load = findings.load().filter(|load| *load > FULL).map(|load| Notice {

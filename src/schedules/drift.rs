@@ -29,7 +29,16 @@ pub fn drift<K>(live: &K, wanted: &K, servers: &[&str]) -> Drift
 where
     K: Resource<DynamicType = ()> + Serialize,
 {
-    let (live, wanted) = (content(live, servers), content(wanted, servers));
+    of_contents(content(live, servers), content(wanted, servers))
+}
+
+/// The same for an object that cannot be read as what it is to be.
+#[must_use]
+pub(super) fn drift_unread<K: Serialize>(live: &Value, wanted: &K, servers: &[&str]) -> Drift {
+    of_contents(content(live, servers), content(wanted, servers))
+}
+
+fn of_contents(live: Map<String, Value>, wanted: Map<String, Value>) -> Drift {
     let metadata = |of: &Map<String, Value>| of.get("metadata").cloned().unwrap_or_default();
     let (live_meta, wanted_meta) = (metadata(&live), metadata(&wanted));
     let marks = ["labels", "annotations"].iter().any(|marks| {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::incident::Incident;
-use super::read_back::Course;
+use super::read_back::{Course, VolumesMissing};
 use super::site::{LocationTrouble, Obstacle};
 
 /// How a namespace's backups by Velero stand. Names are stable.
@@ -19,6 +19,8 @@ pub enum State {
     Awaited,
     /// It is paused on purpose.
     Paused,
+    /// Its backups, or what is wanted of them, cannot be seen for the moment.
+    Unknown,
     /// Something is wrong.
     Failing,
 }
@@ -42,10 +44,12 @@ pub struct Finding {
     pub last_success: Option<Timestamp>,
     /// How long that one took.
     pub took: Option<SignedDuration>,
+    /// How long the last one that was seen held its place in Velero's queue.
+    pub held: Option<SignedDuration>,
     /// The time between two backups.
     pub period: Option<SignedDuration>,
-    /// The backup that went wrong, and was not followed by one that did not.
-    pub incident: Option<Incident>,
+    /// The backups that went wrong, or were never begun, and were not followed by one that went well.
+    pub incidents: Vec<Incident>,
 }
 
 /// What there is to say of all of Layer 2.
@@ -53,6 +57,10 @@ pub struct Finding {
 pub struct Findings {
     /// Why no Schedule is made or kept.
     pub obstacle: Option<Obstacle>,
+    /// Why nothing can be said of what became of the Schedules.
+    pub unread: Option<Obstacle>,
+    /// Velero's server takes no snapshots of CSI volumes.
+    pub without_csi: bool,
     /// What is wrong with the location that a policy's backups go to, by policy.
     pub locations: BTreeMap<String, LocationTrouble>,
     /// By policy, fields of its extraTemplate that have no part in its Schedules.
@@ -72,38 +80,60 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Which share of the time Velero is at work with backups of namespaces, 1 being all that there is. Where it is not known
-    /// yet how long one takes, it counts like the others; `None` while no one has come to its end.
+    /// Which share of the time Velero is at work with backups of namespaces, 1 being all that there is: a backup counts for as
+    /// long as it holds a place in the queue. Where that was not seen yet it counts like the others; while it was seen of
+    /// none, as long as it took in all, which is more. `None` while no one has come to its end.
     #[must_use]
     pub fn load(&self) -> Option<f64> {
-        let took: Vec<f64> =
-            self.namespaces.iter().filter_map(|found| Some(found.took?.as_secs_f64())).collect();
-        #[expect(clippy::cast_precision_loss, reason = "nobody has so many namespaces")]
-        let mean = took.iter().sum::<f64>() / took.len() as f64;
-        let share = |found: &Finding| {
-            let took = found.took.map_or(mean, |took| took.as_secs_f64());
-            Some(took / found.period?.as_secs_f64())
+        let known = |of: fn(&Finding) -> Option<SignedDuration>| {
+            self.namespaces.iter().map(|found| Some(of(found)?.as_secs_f64())).collect::<Vec<_>>()
         };
-        let load = self.namespaces.iter().filter_map(share).sum::<f64>() / f64::from(self.at_once.max(1));
-        (!took.is_empty()).then_some(load)
+        let held = known(|found| found.held);
+        let lengths = if held.iter().any(Option::is_some) { held } else { known(|found| found.took) };
+        let seen = lengths.iter().flatten();
+        let count = seen.clone().count();
+        #[expect(clippy::cast_precision_loss, reason = "nobody has so many namespaces")]
+        let mean = seen.sum::<f64>() / count as f64;
+        let share = |(found, length): (&Finding, Option<f64>)| {
+            Some(length.unwrap_or(mean) / found.period?.as_secs_f64())
+        };
+        let load = self.namespaces.iter().zip(lengths).filter_map(share).sum::<f64>();
+        (count > 0).then_some(load / f64::from(self.at_once.max(1)))
     }
 }
 
 impl Finding {
-    /// Of a namespace whose Schedule is to be as planned. `failure` is why it could not be written.
+    /// Of a namespace whose Schedule is to be as planned. `failure` is why it could not be written, `unread` why nothing can be
+    /// said of its backups.
     #[must_use]
-    pub fn of(plan: &Plan, course: Option<&Course>, failure: Option<(&str, &str)>) -> Self {
+    pub fn of(
+        plan: &Plan,
+        course: Option<&Course>,
+        failure: Option<(&str, &str)>,
+        unread: Option<&Obstacle>,
+    ) -> Self {
         let told = |reason: &str, message: String| Some((reason.to_owned(), message));
         let mut state = State::Failing;
         let trouble = match (plan.wish, failure) {
             (_, Some((reason, message))) => told(reason, message.to_owned()),
-            (Wish::Untouched(why), None) => told(name_of(why), why_untouched(why, &plan.name)),
+            (Wish::Untouched(why), None) => {
+                if why == Why::NotCertain {
+                    state = State::Unknown;
+                }
+                told(name_of(why), why_untouched(why, &plan.name))
+            }
             (Wish::Paused(why), None) => {
                 state = State::Paused;
                 told(name_of(why), "its Schedule is paused; its backups stay until their time is over".into())
             }
             (Wish::Removed(_) | Wish::Enabled, None) => {
-                let (found, trouble) = course.map_or((State::Awaited, None), of_course);
+                let (found, trouble) = match (unread, course) {
+                    (Some(unread), _) => {
+                        (State::Unknown, Some((unread.reason().to_owned(), unread.message())))
+                    }
+                    (None, Some(course)) => of_course(course),
+                    (None, None) => (State::Awaited, None),
+                };
                 state = found;
                 trouble
             }
@@ -117,8 +147,9 @@ impl Finding {
             scheduled: course.is_some_and(|course| course.accepted),
             last_success: course.and_then(|course| course.last_success),
             took: course.and_then(|course| course.took),
+            held: None,
             period: course.and_then(|course| course.period),
-            incident: None,
+            incidents: Vec::new(),
         }
     }
 }
@@ -133,15 +164,38 @@ fn of_course(course: &Course) -> (State, Option<(String, String)>) {
             "Velero has not looked at its Schedule: is its server running, and does it watch this namespace?";
         return failing("VeleroSilent", message.into());
     }
-    if let Some(failed) = &course.failed {
+    let missed = course.missed.map(|missed| {
+        failing("BackupMissed", format!("the one due at {missed} was not begun: is Velero's server running?"))
+    });
+    let is_newer =
+        |failed: &super::read_back::FailedBackup| course.missed_since.is_none_or(|since| failed.at >= since);
+    if let Some(failed) = course.failed.as_ref().filter(|failed| is_newer(failed)) {
         let phase = match &failed.phase {
             velero::BackupPhase::PartiallyFailed => "BackupPartiallyFailed",
             _ => "BackupFailed",
         };
         return failing(phase, format!("{}: {}", failed.name, failed.message));
     }
-    if let Some(missed) = course.missed {
-        return failing("BackupMissed", format!("the one due at {missed} was not begun"));
+    if let Some(missed) = missed {
+        return missed;
+    }
+    if let Some(due) = course.overdue {
+        let since = course.last_success.map_or_else(
+            || "no complete backup yet".to_owned(),
+            |success| format!("no complete backup since that of {success}"),
+        );
+        let why = "is Velero's queue too long, or a backup stuck? velero backup get";
+        return failing(
+            "BackupOverdue",
+            format!("{since}; the one due at {due} should be complete by now: {why}"),
+        );
+    }
+    if let Some(VolumesMissing { backup, saved, bound }) = &course.volumes_missing {
+        let why = "are they CSI volumes, and is Velero's server run with --features=EnableCSI?";
+        return failing(
+            "VolumesMissing",
+            format!("{backup} is complete, but of {bound} bound volumes it holds {saved}: {why}"),
+        );
     }
     (if course.last_success.is_some() { State::BackedUp } else { State::Awaited }, None)
 }
@@ -165,9 +219,82 @@ pub(super) fn name_of(why: Why) -> &'static str {
 pub(super) fn why_untouched(why: Why, schedule: &str) -> String {
     match why {
         Why::ScheduleTaken => format!(
-            "there is a Schedule {schedule} that is not ours, and it is left alone: delete it, or give this cluster another name"
+            "there is a Schedule {schedule} that is not ours, and it is left alone: delete it, or give this cluster another name \
+             (optional.backup.velero.clusterName in the chart's values)"
         ),
         Why::PolicyInvalid => "its Schedule stays as it is until its policy makes sense again".into(),
         _ => "its Schedule stays as it is until policies and namespaces can be read again".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(period_hours: i64, held: Option<i64>, took: Option<i64>) -> Finding {
+        let plan = Plan {
+            name: "east-team-a".into(),
+            namespace: "team-a".into(),
+            policy: Some("gold".into()),
+            wish: Wish::Enabled,
+        };
+        Finding {
+            period: Some(SignedDuration::from_hours(period_hours)),
+            held: held.map(SignedDuration::from_mins),
+            took: took.map(SignedDuration::from_mins),
+            ..Finding::of(&plan, None, None, None)
+        }
+    }
+
+    fn load(at_once: u32, namespaces: Vec<Finding>) -> Option<f64> {
+        Findings { namespaces, at_once, ..Findings::default() }.load().map(|load| (load * 100.0).round())
+    }
+
+    #[test]
+    fn the_queue_is_full_of_what_holds_a_place_in_it() {
+        assert_eq!(load(1, vec![found(1, None, None)]), None);
+        // Hours of copying hold none.
+        let moved = || found(1, Some(6), Some(600));
+        assert_eq!(load(1, vec![moved(), moved()]), Some(20.0));
+        assert_eq!(load(2, vec![moved(), moved()]), Some(10.0));
+        assert_eq!(load(1, vec![moved(), found(1, None, Some(600))]), Some(20.0), "it is like the others");
+        assert_eq!(load(1, vec![found(1, None, Some(30)), found(2, None, None)]), Some(75.0));
+    }
+
+    #[test]
+    fn the_newest_of_what_went_wrong_is_told() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let failed = super::super::read_back::FailedBackup {
+            name: "b1".into(),
+            phase: velero::BackupPhase::Failed,
+            message: "no".into(),
+            at: at(100),
+            errors: None,
+            to_come: false,
+        };
+        let course = |missed_since: Option<i64>| Course {
+            failed: Some(failed.clone()),
+            missed: missed_since.map(at),
+            missed_since: missed_since.map(at),
+            overdue: Some(at(1)),
+            ..Course::default()
+        };
+        let told = |missed_since| of_course(&course(missed_since)).1.expect("something is wrong").0;
+        assert_eq!((told(None).as_str(), told(Some(99)).as_str()), ("BackupFailed", "BackupFailed"));
+        assert_eq!(told(Some(101)), "BackupMissed");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_told_as_awaited() {
+        let unread = Obstacle::VeleroForbidden("backups".into());
+        let course = Course { last_success: Some(Timestamp::UNIX_EPOCH), ..Course::default() };
+        let plan = Plan {
+            name: "east-team-a".into(),
+            namespace: "team-a".into(),
+            policy: None,
+            wish: Wish::Enabled,
+        };
+        assert_eq!(Finding::of(&plan, Some(&course), None, Some(&unread)).state, State::Unknown);
+        assert_eq!(Finding::of(&plan, Some(&course), None, None).state, State::BackedUp);
     }
 }

@@ -29,9 +29,9 @@ impl Incident {
         format!("{}.{}", self.about, self.reason)
     }
 
-    /// The last one of a Schedule that has not come right since; none while the better part of it is still to be told.
+    /// Those of a Schedule that have not come right since; not one of which the better part is still to be told.
     #[must_use]
-    pub fn of(schedule: &Schedule, course: &Course) -> Option<Self> {
+    pub fn all_of(schedule: &Schedule, course: &Course) -> Vec<Self> {
         let incident = |reason, about, message, at| Self {
             schedule: ObjectReference {
                 api_version: Some(Schedule::api_version(&()).into_owned()),
@@ -46,16 +46,15 @@ impl Incident {
             message,
             at,
         };
-        if let Some(failed) = &course.failed {
-            if failed.to_come {
-                return None;
-            }
+        let failed = course.failed.as_ref().filter(|failed| !failed.to_come).map(|failed| {
             let message = format!("Backup {}: {}", failed.name, failed.message);
-            return Some(incident("VeleroBackupFailed", failed.name.clone(), message, failed.at));
-        }
-        let missed = course.missed?;
-        let about = format!("{}.{}", schedule.name_any(), missed.as_second());
-        let message = format!("the backup due at {missed} was not begun");
-        Some(incident("VeleroBackupMissed", about, message, missed))
+            incident("VeleroBackupFailed", failed.name.clone(), message, failed.at)
+        });
+        let missed = course.missed.zip(course.missed_since).map(|(missed, since)| {
+            let about = format!("{}.{}", schedule.name_any(), missed.as_second());
+            let message = format!("the backup due at {missed} was not begun");
+            incident("VeleroBackupMissed", about, message, since)
+        });
+        failed.into_iter().chain(missed).collect()
     }
 }

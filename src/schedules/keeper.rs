@@ -1,31 +1,30 @@
 //! Keeping the Schedules: what a pass leaves for the next one, and the calls.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use kube::{Client, ResourceExt};
+use kube::Client;
 use tokio_util::sync::CancellationToken;
-use velero::Schedule;
 
 use super::cluster::ClusterIdentity;
-use super::findings::{Finding, Findings};
+use super::findings::Findings;
 use super::first_error::{FirstErrors, tell_first_errors};
-use super::incident::Incident;
-use super::left_out::left_out;
-use super::namesake::shared_name;
+use super::occupancy::Occupancy;
 use super::orders::{Order, Orders, SERVERS};
-use super::read_back::Course;
+use super::report::Report;
 use super::rules::VeleroRegime;
-use super::site::{Obstacle, backups_at_once, location_trouble, usable};
+use super::site::{Obstacle, usable};
 use super::standing::Standing;
 use super::write::Writer;
 use crate::act::{Failure, Row};
-use crate::api::VOLUME_POLICY;
 use crate::deadline::CALL_DEADLINE;
 use crate::leader::Leadership;
 use crate::observe::{Observed, VeleroSight};
+
+/// After this long a pass begins no further write of Layer 2, and leaves the rest to the next one.
+const BEGUN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Keeps Velero's Schedules as the policies say.
 pub struct Keeper {
@@ -37,6 +36,7 @@ pub struct Keeper {
     errors: Option<FirstErrors>,
     /// What failed, by name of the object.
     failing: BTreeMap<String, Failing>,
+    occupancy: Occupancy,
 }
 
 /// An order that failed when it was last tried.
@@ -45,6 +45,8 @@ struct Failing {
     until: Timestamp,
     reason: &'static str,
     message: String,
+    /// It is worth a word.
+    told: bool,
 }
 
 impl Keeper {
@@ -58,7 +60,15 @@ impl Keeper {
         cluster_name: Option<String>,
         errors: Option<FirstErrors>,
     ) -> Self {
-        Self { client, leadership, at_once, cluster_name, errors, failing: BTreeMap::new() }
+        Self {
+            client,
+            leadership,
+            at_once,
+            cluster_name,
+            errors,
+            failing: BTreeMap::new(),
+            occupancy: Occupancy::default(),
+        }
     }
 
     /// Forgets what failed: the time has leapt.
@@ -78,73 +88,75 @@ impl Keeper {
     ) -> (Findings, Option<Timestamp>) {
         let policies = observed.policies.iter().map(AsRef::as_ref);
         let regime = VeleroRegime::of(policies, observed.namespaces.iter().map(AsRef::as_ref));
-        let obstacle = match (usable(sight), sight) {
-            (Err(obstacle), _) => Some(obstacle),
-            (Ok(()), sight) => {
-                let cluster = self.cluster(observed);
-                match (sight, cluster) {
-                    (Some(sight), Some(cluster)) => {
-                        return self.keep(now, observed, &regime, sight, &cluster, certain, stop).await;
-                    }
-                    _ => Some(Obstacle::VeleroUnseen("the namespace kube-system".to_owned())),
-                }
-            }
-        };
+        let cluster = self.cluster(observed);
+        let obstacle = usable(sight).err().or_else(|| {
+            cluster.is_none().then(|| Obstacle::VeleroUnseen("the namespace kube-system".to_owned()))
+        });
         // Where nobody wants backups by Velero nothing stands in their way.
-        let obstacle = obstacle.filter(|_| !regime.policies.is_empty());
-        (Findings { obstacle, ..Findings::default() }, None)
+        let told = obstacle.clone().filter(|_| !regime.policies.is_empty());
+        let (Some(sight), Some(cluster)) = (sight, cluster) else {
+            return (Findings { obstacle: told, ..Findings::default() }, None);
+        };
+        if sight.schedules.seen().is_none() {
+            return (Findings { obstacle: told, ..Findings::default() }, None);
+        }
+        let Standing { orders, mut courses } = Standing::at(now, &cluster, observed, &regime, sight, certain);
+        // What Velero makes of the Schedules is told also while they cannot be kept.
+        let left = if obstacle.is_none() { self.keep(now, sight, &orders, stop).await } else { false };
+
+        self.occupancy.see(now, sight.backups.seen().unwrap_or_default());
+        if let Some(errors) = &self.errors {
+            tell_first_errors(errors, now, sight.locations.seen().unwrap_or_default(), &mut courses);
+        }
+        let wakes = courses.values().filter_map(|course| course.wake);
+        let failing = self.failing.values().map(|failing| failing.until);
+        let wake = wakes.chain(failing).chain(left.then_some(now)).min();
+        let look = Report { cluster: &cluster, observed, regime: &regime, sight, courses: &courses };
+        let findings = look.findings(orders, &self.occupancy, |name| {
+            let failing = self.failing.get(name).filter(|failing| failing.told)?;
+            Some((failing.reason, failing.message.as_str()))
+        });
+        (Findings { obstacle: told, ..findings }, wake)
     }
 
     fn cluster(&self, observed: &Observed) -> Option<ClusterIdentity> {
         ClusterIdentity::find(self.cluster_name.as_deref(), observed.namespaces.iter().map(AsRef::as_ref))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one pass, all that it goes by")]
+    /// Carries out the orders that are due; returns whether some are left for the next pass.
     async fn keep(
         &mut self,
         now: Timestamp,
-        observed: &Observed,
-        regime: &VeleroRegime,
         sight: &VeleroSight,
-        cluster: &ClusterIdentity,
-        certain: bool,
+        orders: &Orders,
         stop: &CancellationToken,
-    ) -> (Findings, Option<Timestamp>) {
-        let Standing { orders: worked_out, mut courses } =
-            Standing::at(now, cluster, observed, regime, sight, certain);
-        let wanted: BTreeSet<String> = worked_out.orders.iter().map(Order::name).collect();
+    ) -> bool {
+        let wanted: BTreeSet<String> = orders.orders.iter().map(Order::name).collect();
         self.failing.retain(|name, _| wanted.contains(name));
-        let due: Vec<Order> = worked_out
-            .orders
-            .iter()
-            .filter(|order| self.failing.get(&order.name()).is_none_or(|failing| failing.until <= now))
-            .cloned()
-            .collect();
-        self.carry_out(now, &sight.namespace, due, stop).await;
-
-        if let Some(errors) = &self.errors {
-            tell_first_errors(errors, now, sight.locations.seen().unwrap_or_default(), &mut courses);
-        }
-        let wakes = courses.values().filter_map(|course| course.wake);
-        let wake = wakes.chain(self.failing.values().map(|failing| failing.until)).min();
-        let findings = self.findings(cluster, regime, sight, worked_out, &courses);
-        (Findings { left_out: left_out(observed, regime), ..findings }, wake)
+        let is_due =
+            |order: &&Order| self.failing.get(&order.name()).is_none_or(|failing| failing.until <= now);
+        let due: Vec<Order> = orders.orders.iter().filter(is_due).cloned().collect();
+        let all = due.len();
+        self.carry_out(now, &sight.namespace, due, stop).await < all
     }
 
-    /// The ConfigMap comes first, on its own: the others need it.
+    /// The ConfigMap comes first, on its own: the others need it. Returns how many have been tried: nothing of Velero's is to
+    /// keep snapshots waiting for long.
     async fn carry_out(
         &mut self,
         now: Timestamp,
         namespace: &str,
         due: Vec<Order>,
         stop: &CancellationToken,
-    ) {
+    ) -> usize {
+        let until = Instant::now() + BEGUN_WITHIN;
+        let mut tried = 0;
         let writer = Writer::new(self.client.clone(), self.leadership.clone(), namespace);
         let (maps, others): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|order| matches!(order, Order::KeepMap { .. }));
         for batch in [maps, others] {
             let outcomes: Vec<_> = futures::stream::iter(batch)
-                .take_while(|_| std::future::ready(!stop.is_cancelled()))
+                .take_while(|_| std::future::ready(!stop.is_cancelled() && Instant::now() < until))
                 .map(async |order| {
                     let done = tokio::time::timeout(CALL_DEADLINE, write(&writer, &order)).await;
                     (order, done.unwrap_or(Err(Failure::NoAnswer)))
@@ -152,10 +164,12 @@ impl Keeper {
                 .buffer_unordered(self.at_once)
                 .collect()
                 .await;
+            tried += outcomes.len();
             for (order, done) in outcomes {
                 self.note(now, &order, done);
             }
         }
+        tried
     }
 
     fn note(&mut self, now: Timestamp, order: &Order, done: Result<(), Failure>) {
@@ -170,56 +184,18 @@ impl Keeper {
             until: now,
             reason: "",
             message: String::new(),
+            told: false,
         });
         let pause = failing.row.failed(&failure);
         failing.until = now.checked_add(pause).unwrap_or(Timestamp::MAX);
         failing.reason = failure.reason();
         failing.message = failure.to_string();
+        // That somebody else was quicker comes right by itself.
+        failing.told = !failure.is_stale_plan() && !matches!(failure, Failure::NotLeading(_));
         if failure.is_stale_plan() {
             tracing::debug!(schedule = name, what = what(order), %failure, "Velero");
         } else {
             tracing::warn!(schedule = name, what = what(order), %failure, "Velero");
-        }
-    }
-
-    fn findings(
-        &self,
-        cluster: &ClusterIdentity,
-        regime: &VeleroRegime,
-        sight: &VeleroSight,
-        worked_out: Orders,
-        courses: &BTreeMap<String, Course>,
-    ) -> Findings {
-        let locations = regime.policies.iter().filter_map(|(policy, rules)| {
-            let wanted = rules.as_ref().ok()?.location.as_deref();
-            Some((policy.clone(), location_trouble(sight, wanted)?))
-        });
-        let failure = |name: &str| {
-            let failing = self.failing.get(name)?;
-            Some((failing.reason, failing.message.as_str()))
-        };
-        let schedules: BTreeMap<String, &Arc<Schedule>> =
-            sight.schedules.seen().unwrap_or_default().iter().map(|live| (live.name_any(), live)).collect();
-        let namespaces = worked_out.plans.iter().map(|plan| {
-            let course = courses.get(&plan.name);
-            let live = schedules.get(&plan.name).zip(course);
-            Finding {
-                incident: live.and_then(|(schedule, course)| Incident::of(schedule, course)),
-                ..Finding::of(plan, course, failure(&plan.name))
-            }
-        });
-        let volume_policy = failure(&format!("configmap/{VOLUME_POLICY}"))
-            .map(|(_, message)| format!("ConfigMap {VOLUME_POLICY}: {message}"));
-        Findings {
-            obstacle: None,
-            volume_policy,
-            locations: locations.collect(),
-            namespaces: namespaces.collect(),
-            conflicts: worked_out.conflicts,
-            unrenderable: worked_out.unrenderable,
-            left_out: BTreeMap::new(),
-            at_once: backups_at_once(sight),
-            shared_name: shared_name(cluster, sight),
         }
     }
 }

@@ -6,10 +6,31 @@ use velero::{Backup, BackupPhase, Cron, Schedule, SchedulePhase};
 
 use crate::api::FIELD_MANAGER;
 
-/// Velero looks for due Schedules once a minute; so long after the time a backup that is not there counts as missed.
-const MISSED_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// So long Velero may take to look at a new Schedule.
+/// How long Velero may take, before that is worth a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// To look at a new Schedule.
+    accepted: SignedDuration,
+    /// To begin a backup that is due. It looks once a minute.
+    begun: SignedDuration,
+}
+
 const ACCEPTED_WITHIN: SignedDuration = SignedDuration::from_mins(2);
+const MISSED_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+impl Patience {
+    /// With so many Schedules: Velero looks at one after the other, with some writes for each.
+    #[must_use]
+    pub fn with(schedules: usize) -> Self {
+        const EACH: SignedDuration = SignedDuration::from_millis(100);
+        let all = EACH.saturating_mul(i32::try_from(schedules).unwrap_or(i32::MAX));
+        Self { accepted: ACCEPTED_WITHIN.saturating_add(all), begun: MISSED_AFTER.saturating_add(all) }
+    }
+}
+
+/// A backup that is due has to be complete within half the time to the one after it, within these bounds.
+const COMPLETE_WITHIN: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_mins(30), SignedDuration::from_hours(24));
 
 /// How a namespace's backups stand.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,6 +45,12 @@ pub struct Course {
     pub failed: Option<FailedBackup>,
     /// The time of a backup that was never begun, where that has not come right since.
     pub missed: Option<Timestamp>,
+    /// Since when that is told.
+    pub missed_since: Option<Timestamp>,
+    /// The time of a backup that should be complete by now, and of which no complete one has come.
+    pub overdue: Option<Timestamp>,
+    /// The newest complete backup holds fewer volumes than there were.
+    pub volumes_missing: Option<VolumesMissing>,
     /// Why Velero does not accept the Schedule.
     pub rejected: Option<String>,
     /// Velero has not looked at it, and has had time to.
@@ -32,6 +59,17 @@ pub struct Course {
     pub accepted: bool,
     /// When this changes by time alone.
     pub wake: Option<Timestamp>,
+}
+
+/// Volumes that a backup should hold, and does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumesMissing {
+    /// Name of the Backup.
+    pub backup: String,
+    /// So many were saved.
+    pub saved: i64,
+    /// So many claims were bound when it began, and still are.
+    pub bound: i64,
 }
 
 /// A backup that did not end well.
@@ -64,6 +102,7 @@ pub struct ListedErrors {
 #[must_use]
 pub fn course<'a>(
     now: Timestamp,
+    patience: Patience,
     schedule: &Schedule,
     cron: Option<&Cron>,
     backups: impl IntoIterator<Item = &'a Backup>,
@@ -94,7 +133,7 @@ pub fn course<'a>(
             course.rejected = Some(errors.join("; "));
         }
         _ => {
-            let until = created.saturating_add(ACCEPTED_WITHIN).unwrap_or(Timestamp::MAX);
+            let until = created.saturating_add(patience.accepted).unwrap_or(Timestamp::MAX);
             course.unheeded = now >= until;
             wakes.push(until);
         }
@@ -107,14 +146,31 @@ pub fn course<'a>(
         if let Some(due) = cron.next(after, &TimeZone::UTC) {
             // One that was paused for long is due at once: Velero can have seen it only since it was written.
             let seen = written(schedule).map_or(due, |written| written.max(due));
-            let until = seen.saturating_add(MISSED_AFTER).unwrap_or(Timestamp::MAX);
+            let until = seen.saturating_add(patience.begun).unwrap_or(Timestamp::MAX);
             course.missed = (now >= until).then_some(due);
+            course.missed_since = course.missed.map(|_| until);
             course.period = cron.next(due, &TimeZone::UTC).map(|next| next.duration_since(due));
+            wakes.push(until);
+        }
+        // What is asked of it now, it is asked of it since it was written.
+        let since = written(schedule).map_or(created, |written| written.max(created));
+        let since = course.last_success.map_or(since, |success| success.max(since));
+        if let Some((due, until)) = complete_until(cron, since) {
+            course.overdue = (now >= until).then_some(due);
             wakes.push(until);
         }
     }
     course.wake = wakes.into_iter().filter(|wake| *wake > now).min();
     course
+}
+
+/// The next time after `since`, and until when its backup has to be complete.
+fn complete_until(cron: &Cron, since: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    let due = cron.next(since, &TimeZone::UTC)?;
+    let after = cron.next(due, &TimeZone::UTC)?;
+    let (least, most) = COMPLETE_WITHIN;
+    let within = (after.duration_since(due) / 2).clamp(least, most);
+    Some((due, due.saturating_add(within).unwrap_or(Timestamp::MAX)))
 }
 
 /// When we last changed it.
@@ -152,7 +208,11 @@ pub(super) fn failure(at: Timestamp, backup: &Backup) -> Option<FailedBackup> {
     });
     let message = told.unwrap_or_else(|| {
         let (errors, warnings) = (status.errors.unwrap_or_default(), status.warnings.unwrap_or_default());
-        format!("{errors} errors, {warnings} warnings: velero backup logs {name}")
+        let namespace = backup.metadata.namespace.as_deref().map(|namespace| format!(" -n {namespace}"));
+        format!(
+            "{errors} errors, {warnings} warnings: velero backup logs {name}{}",
+            namespace.unwrap_or_default()
+        )
     });
     let at = status.completion_timestamp.as_ref().map_or(at, |ended| ended.0);
     Some(FailedBackup { name, phase, message, at, errors, to_come: false })
@@ -200,8 +260,8 @@ mod tests {
     fn stands(now: &str, status: &Value, backups: &[Backup]) -> (Course, Option<Incident>) {
         let schedule = schedule(status);
         let cron = schedule.spec.schedule.parse().expect("cron");
-        let course = course(at(now), &schedule, Some(&cron), backups);
-        let incident = Incident::of(&schedule, &course);
+        let course = course(at(now), Patience::with(0), &schedule, Some(&cron), backups);
+        let incident = Incident::all_of(&schedule, &course).pop();
         (course, incident)
     }
 
@@ -221,7 +281,11 @@ mod tests {
         assert_eq!(course.took, Some(SignedDuration::from_mins(2)));
         assert_eq!(course.period, Some(SignedDuration::from_hours(24)));
         assert_eq!((course.failed, course.missed, incident), (None, None, None));
-        assert_eq!(course.wake, Some(at("2026-06-05T04:10:00Z")), "the next one is missed then");
+        assert_eq!(
+            course.wake,
+            Some(at("2026-06-04T16:00:00Z")),
+            "the one under way should be complete by then"
+        );
     }
 
     #[test]
@@ -269,8 +333,32 @@ mod tests {
         assert_eq!(course_of(&schedule, &cron).missed, None, "it is not due");
     }
 
+    /// It is in the queue, or stuck, and times that Velero keeps say that all is well.
+    #[test]
+    fn one_that_was_begun_and_is_never_complete_is_overdue() {
+        let queued = backup(3, "Queued", &json!({ "completionTimestamp": null }));
+        let backups = [backup(2, "Completed", &json!({})), queued];
+        let overdue = |now: &str, last: &str, backups: &[Backup]| {
+            let (course, incident) = stands(now, &enabled(last), backups);
+            assert_eq!((course.missed, course.failed, incident), (None, None, None));
+            course.overdue
+        };
+        let last = "2026-06-03T04:00:05Z";
+        assert_eq!(overdue("2026-06-03T15:59:59Z", last, &backups), None);
+        assert_eq!(overdue("2026-06-03T16:00:00Z", last, &backups), Some(at("2026-06-03T04:00:00Z")));
+        // None ever was, or somebody has deleted them all.
+        assert_eq!(overdue("2026-06-03T05:00:00Z", last, &[]), Some(at("2026-06-01T04:00:00Z")));
+    }
+
+    #[test]
+    fn velero_is_given_more_time_where_it_has_more_to_look_at() {
+        assert_eq!(Patience::with(0).begun, MISSED_AFTER);
+        assert_eq!(Patience::with(10_000).begun, SignedDuration::from_secs(600 + 1000));
+        assert_eq!(Patience::with(10_000).accepted, SignedDuration::from_secs(120 + 1000));
+    }
+
     fn course_of(schedule: &Schedule, cron: &Cron) -> Course {
-        course(at("2026-06-09T00:00:00Z"), schedule, Some(cron), [])
+        course(at("2026-06-09T00:00:00Z"), Patience::with(0), schedule, Some(cron), [])
     }
 
     #[test]
@@ -299,7 +387,7 @@ mod tests {
         }))
         .expect("a Schedule");
         let cron: Cron = schedule.spec.schedule.parse().expect("cron");
-        course(at(now), &schedule, Some(&cron), []).missed
+        course(at(now), Patience::with(0), &schedule, Some(&cron), []).missed
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agenttier_backup_plan::schedules::{Rule, Spread};
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use serde_json::{Map, Value};
@@ -52,9 +52,9 @@ pub enum Times {
 pub fn velero_rules(policy: &BackupPolicy) -> Result<VeleroRules, Invalid> {
     let spec = &policy.spec.velero;
     let zone = if spec.time_zone.is_empty() { "UTC" } else { &spec.time_zone };
-    TimeZone::get(zone).map_err(|_| Invalid {
+    zoned(zone, "@daily").map_err(|error| Invalid {
         field: "spec.velero.timeZone",
-        problem: format!("there is no time zone {zone}; such as Europe/Berlin, or UTC"),
+        problem: format!("{error}; such as Europe/Berlin, or UTC"),
     })?;
     let ttl = length("spec.velero.ttl", &spec.ttl)?;
     let every = length("spec.velero.every", &spec.every)?;
@@ -69,7 +69,17 @@ pub fn velero_rules(policy: &BackupPolicy) -> Result<VeleroRules, Invalid> {
             problem: format!("{} {error}", spec.every),
         })?)
     } else {
-        Times::Cron(cron(&spec.cron)?)
+        let times = cron(&spec.cron)?;
+        let gap = zoned(zone, &spec.cron).ok().and_then(|cron| largest_gap(&cron));
+        if gap.is_some_and(|gap| ttl < gap) {
+            let problem = format!(
+                "{} is shorter than {:#}, the longest time between two backups: there would be times without one",
+                spec.ttl,
+                gap.unwrap_or_default()
+            );
+            return Err(Invalid { field: "spec.velero.ttl", problem });
+        }
+        Times::Cron(times)
     };
     Ok(VeleroRules {
         policy: policy.name_any(),
@@ -85,6 +95,23 @@ pub fn velero_rules(policy: &BackupPolicy) -> Result<VeleroRules, Invalid> {
         hooks: spec.hooks.clone(),
         extra: spec.extra_template.clone(),
     })
+}
+
+/// As it is rendered: names of zones are no different to us in other letters, and unknown to Velero.
+fn zoned(zone: &str, times: &str) -> Result<Cron, velero::CronError> {
+    format!("CRON_TZ={zone} {times}").parse()
+}
+
+/// The longest time between two backups in nine years, which have a leap day in them, or among a thousand of them.
+fn largest_gap(cron: &Cron) -> Option<SignedDuration> {
+    const LOOKED_AT: usize = 1000;
+    const YEARS: SignedDuration = SignedDuration::from_hours(9 * 366 * 24);
+    let next = |after: &Timestamp| cron.next(*after, &TimeZone::UTC);
+    let due: Vec<Timestamp> = std::iter::successors(next(&Timestamp::UNIX_EPOCH), next)
+        .take(LOOKED_AT)
+        .take_while(|due| due.duration_since(Timestamp::UNIX_EPOCH) <= YEARS)
+        .collect();
+    due.windows(2).map(|pair| pair[1].duration_since(pair[0])).max()
 }
 
 fn cron(text: &str) -> Result<Cron, Invalid> {
@@ -173,6 +200,11 @@ mod tests {
             ("spec.velero.every", |spec| spec.every = "soon".into()),
             ("spec.velero.ttl", |spec| spec.ttl = "1h".into()),
             ("spec.velero.timeZone", |spec| spec.time_zone = "Middle/Earth".into()),
+            ("spec.velero.timeZone", |spec| spec.time_zone = "europe/berlin".into()),
+            ("spec.velero.ttl", |spec| {
+                (spec.cron, spec.ttl) = ("0 2 * * 0".into(), "6d".into());
+            }),
+            ("spec.velero.ttl", |spec| (spec.cron, spec.ttl) = ("0 2 1 * *".into(), "30d".into())),
             ("spec.velero.cron", |spec| spec.cron = "1 2 3".into()),
             ("spec.velero.cron", |spec| spec.cron = "0 0 13 * 5".into()),
             ("spec.velero.cron", |spec| spec.cron = "CRON_TZ=UTC 0 0 * * *".into()),
@@ -180,7 +212,12 @@ mod tests {
         ] {
             assert_eq!(velero_rules(&policy(change)).expect_err(field).field, field);
         }
-        assert!(velero_rules(&policy(|spec| spec.cron = "0 2 * * 1-5".into())).is_ok());
+        for (cron, ttl) in
+            [("0 2 * * 1-5", "3d"), ("0 2 1 * *", "31d"), ("0 2 1 1 *", "366d"), ("@every 2h", "2h")]
+        {
+            let said = policy(|spec| (spec.cron, spec.ttl) = (cron.into(), ttl.into()));
+            assert!(velero_rules(&said).is_ok(), "{cron}");
+        }
     }
 
     #[test]

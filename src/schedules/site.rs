@@ -57,7 +57,9 @@ impl Obstacle {
             Self::VeleroNotInstalled => "Velero's kinds (velero.io) are not installed in this cluster; it is picked up when \
                                          they are"
                 .into(),
-            Self::VeleroForbidden(what) => format!("a right is missing: {what}"),
+            Self::VeleroForbidden(what) => {
+                format!("a right is missing, which the chart gives by a Role in Velero's namespace: {what}")
+            }
             Self::VeleroUnseen(what) => format!("not seen yet: {what}"),
             Self::VeleroServerMissing { namespace } => format!(
                 "there is no Deployment {SERVER} in namespace {namespace}; where Velero is in another one, set \
@@ -101,6 +103,24 @@ pub fn usable(sight: Option<&VeleroSight>) -> Result<(), Obstacle> {
     }
 }
 
+/// Why what became of the Schedules cannot be told: the backups, or the locations, are not seen.
+#[must_use]
+pub(super) fn unread(sight: &VeleroSight) -> Option<Obstacle> {
+    let why = |kind: &str| {
+        let hidden = sight.hidden.iter().find(|(hidden, _)| *hidden == kind);
+        hidden.map_or_else(|| kind.to_owned(), |(_, why)| format!("{kind} ({why})"))
+    };
+    let obstacle = |kind: &str, is_seen: bool, is_refused: bool| match (is_seen, is_refused) {
+        (true, _) => None,
+        (false, true) => Some(Obstacle::VeleroForbidden(why(kind))),
+        (false, false) => Some(Obstacle::VeleroUnseen(why(kind))),
+    };
+    let (backups, locations) = (&sight.backups, &sight.locations);
+    obstacle("backups.velero.io", backups.seen().is_some(), backups.is_refused()).or_else(|| {
+        obstacle("backupstoragelocations.velero.io", locations.seen().is_some(), locations.is_refused())
+    })
+}
+
 fn containers(server: &Deployment) -> impl Iterator<Item = &k8s_openapi::api::core::v1::Container> {
     let pod = server.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     pod.into_iter().flat_map(|pod| &pod.containers)
@@ -120,13 +140,36 @@ fn release(server: &Deployment) -> Option<Version> {
 /// How many backups the server makes at once: its flag `--concurrent-backups`, which is 1 where it is not given.
 #[must_use]
 pub fn backups_at_once(sight: &VeleroSight) -> u32 {
+    let given = flag(sight, "--concurrent-backups").and_then(|given| given.parse().ok());
+    given.filter(|at_once| *at_once > 0).unwrap_or(1)
+}
+
+/// Whether the server snapshots CSI volumes: without `--features=EnableCSI` it leaves them out without a word, and its backups
+/// are Completed (Velero 1.18, `ShouldSkipAction`). A server that is not seen is believed to.
+#[must_use]
+pub(super) fn takes_csi_snapshots(sight: &VeleroSight) -> bool {
+    let is_seen = sight.servers.seen().is_some_and(|servers| !servers.is_empty());
+    let features =
+        || flag(sight, "--features").is_some_and(|given| given.split(',').any(|one| one == "EnableCSI"));
+    !is_seen || features()
+}
+
+/// The value of a flag on the server's command line, as `--flag=value` or as two words.
+fn flag<'a>(sight: &'a VeleroSight, flag: &str) -> Option<&'a str> {
     let servers = sight.servers.seen().unwrap_or_default();
-    let args = servers
+    let words = servers
         .iter()
         .flat_map(|server| containers(server))
-        .flat_map(|container| container.args.iter().flatten());
-    let mut given = args.filter_map(|arg| arg.strip_prefix("--concurrent-backups=")?.parse().ok());
-    given.next().filter(|at_once| *at_once > 0).unwrap_or(1)
+        .flat_map(|container| container.command.iter().flatten().chain(container.args.iter().flatten()));
+    let mut words = words.map(String::as_str);
+    while let Some(word) = words.next() {
+        match word.strip_prefix(flag) {
+            Some("") => return words.next(),
+            Some(rest) if rest.starts_with('=') => return Some(&rest[1..]),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// What is wrong with the location that a policy's backups go to. Names are stable.
@@ -163,14 +206,24 @@ impl LocationTrouble {
     #[must_use]
     pub fn message(&self) -> String {
         match self {
-            Self::LocationMissing(name) => format!("there is no BackupStorageLocation {name}"),
+            Self::LocationMissing(name) => {
+                format!(
+                    "there is no BackupStorageLocation {name}, which spec.velero.storageLocation names: make it, or name another"
+                )
+            }
             Self::NoDefaultLocation => {
                 "no BackupStorageLocation is Velero's default; name one in spec.velero.storageLocation".into()
             }
             Self::LocationUnavailable { name, message } => {
-                format!("the BackupStorageLocation {name} is unavailable: {message}")
+                let said = if message.is_empty() { "Velero does not say why" } else { message };
+                format!(
+                    "the BackupStorageLocation {name} is unavailable, and no backup is made meanwhile: {said}"
+                )
             }
-            Self::LocationReadOnly(name) => format!("the BackupStorageLocation {name} is read-only"),
+            Self::LocationReadOnly(name) => format!(
+                "the BackupStorageLocation {name} is read-only: set its accessMode to ReadWrite, or name another one in \
+                 spec.velero.storageLocation"
+            ),
         }
     }
 }
@@ -201,4 +254,62 @@ pub fn location_trouble(sight: &VeleroSight, wanted: Option<&str>) -> Option<Loc
         let message = status.and_then(|status| status.message.clone()).unwrap_or_default();
         LocationTrouble::LocationUnavailable { name: name(location), message }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::observe::Holding;
+
+    fn server(container: &Value) -> VeleroSight {
+        let server = json!({
+            "metadata": { "name": "velero" },
+            "spec": { "selector": {}, "template": { "spec": { "containers": [container] } } },
+        });
+        let server = serde_json::from_value(server).expect("a Deployment");
+        let mut sight = VeleroSight::of_schedules("velero", vec![]);
+        sight.servers = Holding::Seen(vec![Arc::new(server)]);
+        sight
+    }
+
+    #[test]
+    fn flags_are_read_in_both_forms_wherever_they_stand() {
+        let at_once = |args: Value| backups_at_once(&server(&json!({ "name": "velero", "args": args })));
+        assert_eq!(at_once(json!(["server", "--concurrent-backups=4"])), 4);
+        assert_eq!(at_once(json!(["server", "--concurrent-backups", "3", "--x"])), 3);
+        for none in [json!(["server"]), json!(["--concurrent-backups=0"]), json!(["--concurrent-backups"])] {
+            assert_eq!(at_once(none), 1);
+        }
+        let command = json!({ "name": "velero", "command": ["/velero", "server", "--concurrent-backups=2"] });
+        assert_eq!(backups_at_once(&server(&command)), 2);
+    }
+
+    #[test]
+    fn without_the_feature_no_volume_is_snapshotted() {
+        let takes = |args: Value| takes_csi_snapshots(&server(&json!({ "name": "velero", "args": args })));
+        assert!(takes(json!(["server", "--features=EnableCSI"])));
+        assert!(takes(json!(["server", "--features", "Other,EnableCSI"])));
+        assert!(!takes(json!(["server", "--features="])));
+        assert!(!takes(json!(["server", "--features=EnableCSIx"])));
+        assert!(!takes(json!(["server"])));
+        let mut unseen = server(&json!({ "name": "velero" }));
+        unseen.servers = Holding::Unseen;
+        assert!(takes_csi_snapshots(&unseen));
+    }
+
+    #[test]
+    fn the_release_is_read_off_the_image() {
+        let of = |image: &str| {
+            let sight = server(&json!({ "name": "velero", "image": image }));
+            release(&sight.servers.seen().expect("seen")[0]).map(|release| release.to_string())
+        };
+        assert_eq!(of("velero/velero:v1.18.3").as_deref(), Some("1.18.3"));
+        assert_eq!(of("registry.example:5000/velero:v1.17.2-rc.1@sha256:00").as_deref(), Some("1.17.2"));
+        assert_eq!(of("registry.example:5000/velero:main"), None);
+        assert_eq!(of("registry.example:5000/velero"), None);
+    }
 }

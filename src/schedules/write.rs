@@ -2,14 +2,14 @@
 
 use std::fmt::Debug;
 
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, ValidationDirective};
-use kube::core::NamespaceResourceScope;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, ValidationDirective};
+use kube::core::{ApiResource, NamespaceResourceScope};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::drift::drift;
+use super::drift::{Drift, drift, drift_unread};
 use crate::act::Failure;
 use crate::api::FIELD_MANAGER;
 use crate::leader::Leadership;
@@ -47,7 +47,9 @@ impl Writer {
             + Clone
             + Debug,
     {
-        let api = self.api::<K>();
+        // As it is: what somebody has added to it may be nothing that can be read.
+        let kind = ApiResource::erase::<K>(&());
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &kind);
         let name = wanted.name_any();
         let mut params = PatchParams::apply(FIELD_MANAGER);
         // What Velero does not know it would drop without a word.
@@ -61,13 +63,8 @@ impl Writer {
             body["metadata"]["resourceVersion"] = json!(live.meta().resource_version);
         }
         self.leadership.check()?;
-        let applied = match api.patch(&name, &params, &Patch::Apply(&body)).await {
-            Err(kube::Error::Api(status)) if status.code == 409 && live.is_none() => {
-                return Err(Failure::NameTaken);
-            }
-            applied => applied?,
-        };
-        let left = drift(&applied, wanted, servers);
+        let applied = api.patch(&name, &params, &Patch::Apply(&body)).await?;
+        let left = left_of(&applied, wanted, servers)?;
         let Some(mut removal) = left.added else { return settled(left.changed, "") };
         let added = paths(&removal);
         removal["metadata"] =
@@ -75,7 +72,7 @@ impl Writer {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         self.leadership.check()?;
         let applied = api.patch(&name, &params, &Patch::Merge(&removal)).await?;
-        settled(!drift(&applied, wanted, servers).is_none(), &added)
+        settled(!left_of(&applied, wanted, servers)?.is_none(), &added)
     }
 
     /// Deletes an object as it was seen, and nothing that it owns.
@@ -92,6 +89,17 @@ impl Writer {
             deleted => Ok(deleted.map(drop)?),
         }
     }
+}
+
+fn left_of<K>(applied: &DynamicObject, wanted: &K, servers: &[&str]) -> Result<Drift, Failure>
+where
+    K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
+{
+    let applied = serde_json::to_value(applied).map_err(|error| Failure::Refused(error.to_string()))?;
+    Ok(match serde_json::from_value::<K>(applied.clone()) {
+        Ok(applied) => drift(&applied, wanted, servers),
+        Err(_) => drift_unread(&applied, wanted, servers),
+    })
 }
 
 /// What an admission webhook changes on each write would be written for ever.

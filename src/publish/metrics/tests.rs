@@ -87,7 +87,8 @@ fn velero() -> Findings {
         last_success: hours_ago.map(|ago| Timestamp::now() - SignedDuration::from_hours(ago)),
         took: Some(SignedDuration::from_mins(30)),
         period: Some(SignedDuration::from_hours(1)),
-        incident: None,
+        held: None,
+        incidents: vec![],
     };
     Findings {
         namespaces: vec![
