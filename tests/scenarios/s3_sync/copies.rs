@@ -116,15 +116,18 @@ async fn changes_and_deletions_follow_and_what_they_replace_is_kept() {
 
 /// As when a sandbox wakes on another volume than its own, or somebody deletes too much.
 #[tokio::test]
-async fn an_emptied_workspace_can_be_had_back() {
+async fn a_workspace_that_has_lost_its_files_can_be_had_back() {
     let site = Site::set().await;
     let workspace = site.workspace("s1");
     fill(&workspace);
     let mut wanted = tree(&workspace).unwrap();
     site.synced(&workspace).await;
-    site.synced(&site.workspace("empty")).await;
-    let current = site.store.bucket(BUCKET).join("current");
-    assert!(!current.join("team-a/s1/run.sh").exists() && !current.join("team-a/s1/folder").exists());
+    let other = site.workspace("other");
+    write(&other, "since", "on another volume");
+    site.synced(&other).await;
+    let current = site.store.bucket(BUCKET).join(CURRENT);
+    assert!(!current.join("run.sh").exists() && !current.join("folder").exists());
+    assert!(current.join("since").exists());
     // But for folders that hold nothing.
     wanted.retain(|path, _| !path.starts_with("no files"));
     let back = site.restored("back", Some(&replaced(&site))).await;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,6 +33,33 @@ async fn a_name_that_cannot_be_copied_fails_the_run_and_nothing_is_deleted() {
         site.synced(&workspace).await;
         assert!(current.join("good").exists() && !current.join("deleted").exists());
     }
+}
+
+/// As on a claim that was made anew. What a run moves out of the copy a rule of the bucket deletes some day.
+#[tokio::test]
+async fn an_emptied_workspace_does_not_empty_the_copy() {
+    let site = Site::set().await;
+    let workspace = site.workspace("s1");
+    fill(&workspace);
+    let wanted = tree(&workspace).unwrap();
+    site.synced(&workspace).await;
+    let objects = site.store.objects(BUCKET).unwrap();
+
+    let emptied = site.workspace("emptied");
+    let refused = async || {
+        let log = site.sync(&emptied).await.failed();
+        assert!(log.contains("emptied holds no file; nothing is copied"), "{log}");
+        assert_eq!(site.store.objects(BUCKET).unwrap(), objects);
+    };
+    refused().await;
+    // Folders and what is the file system's are no work.
+    write(&emptied, "lost+found/#12345", "for the file system alone");
+    fs::create_dir(emptied.join("folder")).unwrap();
+    refused().await;
+    assert_same(&wanted, &tree(&site.restored("back", None).await).unwrap());
+
+    symlink("nowhere", emptied.join("link")).unwrap();
+    site.synced(&emptied).await;
 }
 
 /// Somebody works in the sandbox meanwhile.
