@@ -4,6 +4,8 @@ mod absent;
 mod backups;
 mod commands;
 mod edits;
+mod failures;
 mod inputs;
+mod namesakes;
 mod rendered;
 mod site;

@@ -1,29 +1,18 @@
 //! What the backups of the Schedules hold.
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
-
 use ::velero::{Backup, BackupPhase, SchedulePhase};
+use agenttier_backup::agenttier::Sandbox;
 use double::{Options, WarmPool};
-use flate2::read::GzDecoder;
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Secret};
 use kube::api::{ListParams, PostParams};
+use kube::core::ObjectMeta;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use testbed::STORAGE_CLASS;
 
-use super::site::{BUCKET, CLUSTER, Site, every_minute};
+use super::site::{CLUSTER, Site, every_minute, held};
 use crate::place::{TEMPLATE, eventually};
-
-/// What a backup in the store says that it holds: names by kind, as `namespace/name` or `name`.
-fn held(site: &Site, backup: &str) -> BTreeMap<String, Vec<String>> {
-    let folder = site.store.bucket(BUCKET).join("backups").join(backup);
-    let list = std::fs::File::open(folder.join(format!("{backup}-resource-list.json.gz"))).unwrap();
-    let mut text = String::new();
-    GzDecoder::new(list).read_to_string(&mut text).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
 
 async fn secret(site: &Site, namespace: &str, name: &str, labels: Value) {
     let secret: Secret = serde_json::from_value(json!({
@@ -101,12 +90,14 @@ async fn every_namespace_of_a_policy_is_backed_up_with_its_sandboxes_and_nothing
     site.stage.namespace("team-d").await.unwrap();
     assert!(site.schedules().get_opt("east-team-d").await.unwrap().is_none(), "there is nothing in it yet");
     site.sandbox("team-d", "s1").await;
-    let begun = Timestamp::now();
-    eventually("a Schedule of team-d", || async { Ok(site.schedules().get_opt("east-team-d").await?) }).await;
-    println!(
-        "scheduled {:.1} s after its first Sandbox ran",
-        begun.duration_until(Timestamp::now()).as_secs_f64()
-    );
+    let scheduled =
+        eventually("a Schedule of team-d", || async { Ok(site.schedules().get_opt("east-team-d").await?) })
+            .await;
+    let sandboxes = Api::<Sandbox>::namespaced(site.stage.client.clone(), "team-d");
+    let made = |meta: &ObjectMeta| meta.creation_timestamp.clone().unwrap().0;
+    let after = made(&scheduled.metadata).duration_since(made(&sandboxes.get("s1").await.unwrap().metadata));
+    println!("scheduled {after:#} after its first Sandbox was made");
+    assert!(after < SignedDuration::from_secs(10), "{after:#}");
 
     for team in ["team-a", "team-b", "team-c"] {
         let backup = ended(&site, team).await;
@@ -117,11 +108,13 @@ async fn every_namespace_of_a_policy_is_backed_up_with_its_sandboxes_and_nothing
         let held = held(&site, &name);
         println!("{name}: {held:#?}");
         let of = |kind: &str| held.get(kind).cloned().unwrap_or_default();
-        assert_eq!(
-            of("v1/PersistentVolume").len(),
-            1,
-            "{team}: of its own Sandbox, and of no other namespace"
-        );
+        let [volume] = &of("v1/PersistentVolume")[..] else {
+            panic!("{team}: {:?}", of("v1/PersistentVolume"))
+        };
+        let volume = Api::<PersistentVolume>::all(site.stage.client.clone()).get(volume).await.unwrap();
+        let claim = volume.spec.unwrap().claim_ref.unwrap();
+        let claim = (claim.namespace.unwrap(), claim.name.unwrap());
+        assert_eq!(claim, (team.to_owned(), "s1-workspace".to_owned()), "of no other namespace");
         assert_eq!(of("agenttier.io/v1alpha1/Sandbox"), [format!("{team}/s1")]);
         assert_eq!(of("agenttier.io/v1alpha1/ClusterSandboxTemplate"), [TEMPLATE]);
         assert_eq!(of("v1/Pod"), [""; 0], "AgentTier makes it anew");

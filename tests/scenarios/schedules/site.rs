@@ -1,16 +1,20 @@
 //! A cluster with a real Velero beside the product.
 
+use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ::velero::{Backup, Schedule};
 use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, VeleroSpec};
 use double::{NewSandbox, Options, Phase, User};
+use flate2::read::GzDecoder;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 use serde_json::json;
 use stage::{Cast, Stage};
 use testbed::progress::Console;
-use testbed::{ObjectStore, Proxy, Testbed, VELERO_NAMESPACE, Velero, VeleroPlan};
+use testbed::{ClusterPlan, ObjectStore, Proxy, Testbed, VELERO_NAMESPACE, Velero, VeleroPlan};
 
 use crate::place::{PATIENCE, TEMPLATE, eventually};
 
@@ -19,7 +23,8 @@ pub(super) const BUCKET: &str = "backups";
 /// What the cluster is called.
 pub(super) const CLUSTER: &str = "east";
 /// The controller's own words for it.
-const ARGS: [&str; 4] = ["--velero-namespace", VELERO_NAMESPACE, "--cluster-name", CLUSTER];
+const ARGS: [&str; 5] =
+    ["--velero-namespace", VELERO_NAMESPACE, "--cluster-name", CLUSTER, "--read-backup-errors"];
 /// The chart's.
 pub(super) const VALUES: [&str; 2] =
     ["optional.backup.velero.enabled=true", "optional.backup.velero.clusterName=east"];
@@ -27,27 +32,53 @@ pub(super) const VALUES: [&str; 2] =
 /// A stage, an object store, and a Velero that there may be.
 pub(super) struct Site {
     pub(super) stage: Stage,
-    pub(super) store: ObjectStore,
+    pub(super) store: Arc<ObjectStore>,
 }
 
 impl Site {
     /// Without Velero and without the chart's rights in its namespace.
     pub(super) async fn bare(name: &str, agenttier: Options) -> Self {
         let testbed = Testbed::prepare(&Console::default()).await.unwrap();
+        Self::dressed(&testbed, testbed.cluster(name), agenttier).await
+    }
+
+    /// With both, on nodes that really run the commands of Velero's hooks.
+    pub(super) async fn with_hooks(name: &str) -> Self {
+        let testbed = Testbed::prepare(&Console::default()).await.unwrap();
+        let site = Self::dressed(&testbed, testbed.cluster(name).pods_execute(), Options::default()).await;
+        site.install_velero().await;
+        site
+    }
+
+    async fn dressed(testbed: &Testbed, cluster: ClusterPlan, agenttier: Options) -> Self {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_agenttier-backup"));
-        let stage = Stage::set(&testbed, name, Cast { program, nodes: 2, agenttier }).await.unwrap();
-        let store = testbed.object_store().await.unwrap();
+        let cluster = cluster.nodes(2).start().await.unwrap();
+        let stage = Stage::set_on(cluster, Cast { program, nodes: 2, agenttier }).await.unwrap();
+        let store = Arc::new(testbed.object_store().await.unwrap());
         store.make_bucket(BUCKET).unwrap();
         let site = Self { stage, store };
         site.user("default").create_cluster_template(TEMPLATE, json!({})).await.unwrap();
         site
     }
 
+    /// Another cluster, with both, whose Velero uses the same bucket.
+    pub(super) async fn beside(&self, name: &str) -> Self {
+        let testbed = Testbed::prepare(&Console::default()).await.unwrap();
+        let there = Self::dressed(&testbed, testbed.cluster(name), Options::default()).await;
+        let site = Self { store: Arc::clone(&self.store), ..there };
+        site.install_velero().await;
+        site
+    }
+
+    async fn install_velero(&self) {
+        self.velero().install().await.unwrap();
+        self.stage.install(&VALUES).await.unwrap();
+    }
+
     /// With both.
     pub(super) async fn set(name: &str, agenttier: Options) -> Self {
         let site = Self::bare(name, agenttier).await;
-        site.velero().install().await.unwrap();
-        site.stage.install(&VALUES).await.unwrap();
+        site.install_velero().await;
         site
     }
 
@@ -120,4 +151,13 @@ impl Site {
 /// Backups every minute.
 pub(super) fn every_minute() -> VeleroSpec {
     VeleroSpec { enabled: true, cron: "@every 1m".into(), ttl: "1h".into(), ..VeleroSpec::default() }
+}
+
+/// What a backup in the store says that it holds: names by kind, as `namespace/name` or `name`.
+pub(super) fn held(site: &Site, backup: &str) -> BTreeMap<String, Vec<String>> {
+    let folder = site.store.bucket(BUCKET).join("backups").join(backup);
+    let list = std::fs::File::open(folder.join(format!("{backup}-resource-list.json.gz"))).unwrap();
+    let mut text = String::new();
+    GzDecoder::new(list).read_to_string(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap()
 }

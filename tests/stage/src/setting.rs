@@ -43,7 +43,15 @@ impl Stage {
     /// # Errors
     /// When something does not come up; the error says what.
     pub async fn set(testbed: &Testbed, name: &str, cast: Cast) -> Result<Self> {
-        let cluster = testbed.cluster(name).nodes(cast.nodes).start().await?;
+        let cluster = Box::pin(testbed.cluster(name).nodes(cast.nodes).start()).await?;
+        Box::pin(Self::set_on(cluster, cast)).await
+    }
+
+    /// The same on a cluster that runs and has nothing of it yet; its nodes are as they are.
+    ///
+    /// # Errors
+    /// When something does not come up; the error says what.
+    pub async fn set_on(cluster: Cluster, cast: Cast) -> Result<Self> {
         let mut stage = Self::on(cluster, cast.program, NAMESPACE);
         double::install_crds(&stage.client).await?;
         stage.restart_agenttier(cast.agenttier).await;
