@@ -98,7 +98,8 @@ none that came later: those are as in values.yaml then.
   "enabled" false "intervalHours" 6 "retentionDays" 14 "snapshotClassName" "" "keepLast" 1 "maxCount" 0 "thin" dict
   "adoptAgentTier" false "classes" dict "skipUnchanged" true "readyTimeout" "1h" }}
 {{- $velero := dict
-  "enabled" false "namespace" "velero" "every" "1d" "ttl" "30d" "moveData" false "csiSnapshotTimeout" "10m" }}
+  "enabled" false "namespace" "velero" "every" "1d" "ttl" "30d" "moveData" false "csiSnapshotTimeout" "10m"
+  "readErrors" true }}
 {{- $overrides := dict "minInterval" "15m" "maxRetention" "90d" "maxPoints" 1500 }}
 {{- $backup := dict "snapshots" $snapshots "velero" $velero "overrides" $overrides "maxSnapshots" 15000 }}
 {{- /* One by one: `merge` takes a false for a value that is missing. */}}
@@ -114,6 +115,21 @@ none that came later: those are as in values.yaml then.
 {{- end }}
 {{- end }}
 {{- toJson $backup }}
+{{- end }}
+
+{{/*
+Whether the errors of backups are read; empty where not. The right to ask for a file of a backup is the right to ask for
+all of them, so there has to be something that keeps it to the errors: Kubernetes has it since 1.30.
+*/}}
+{{- define "agenttier-backup.readErrors" -}}
+{{- $velero := (include "agenttier-backup.backup" . | fromJson).velero }}
+{{- $guarded := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy" }}
+{{- if and $velero.enabled $velero.readErrors $guarded }}true{{ end }}
+{{- end }}
+
+{{/* The name of what guards that; no namespace holds it. */}}
+{{- define "agenttier-backup.errorsName" -}}
+{{- printf "%s-%s-backup-errors" .Release.Namespace (include "agenttier-backup.fullname" .) }}
 {{- end }}
 
 {{/* The Role in Velero's namespace: releases in several namespaces may share one Velero. */}}
