@@ -85,6 +85,9 @@ fn verdict(
         () if counted.total == 0 && !counted.paused.is_empty() => {
             ("Unknown", "Paused".into(), format!("no backups are made; paused: {}", counted.paused))
         }
+        () if counted.total == 0 && policy.spec.suspend => {
+            ("Unknown", "Paused".into(), "it is suspended: no Schedule of its namespaces is made".into())
+        }
         () if counted.total == 0 => {
             ("Unknown", "NoNamespaces".into(), "no namespace that follows it holds a sandbox".into())
         }
@@ -237,6 +240,16 @@ mod tests {
             told(vec![found("a", State::BackedUp, None), gone()]),
             ("True BackedUp: 1 of 1 namespaces backed up; paused: 1 NamespaceGone (old)".into(), 1)
         );
+    }
+
+    /// Its namespaces may well hold sandboxes; they have no Schedules yet.
+    #[test]
+    fn one_that_was_suspended_from_the_start_says_so() {
+        let mut policy = policy();
+        policy.spec.suspend = true;
+        let (condition, _) = velero_told(&policy, &Findings::default()).expect("it wants some");
+        assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("Unknown", "Paused"));
+        assert!(condition.message.contains("suspended"), "{}", condition.message);
     }
 
     #[test]
