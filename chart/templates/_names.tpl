@@ -41,7 +41,7 @@ installation only where there are some of another release, left over from an ear
 been installed by helm itself by now.
 */}}
 {{- define "agenttier-backup.crdsHook" -}}
-{{- if .Values.crds.upgrade }}
+{{- if dig "upgrade" true (default dict .Values.crds) }}
 {{- if .Release.IsUpgrade }}pre-upgrade
 {{- else }}
 {{- $old := list }}
@@ -89,6 +89,49 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) }}
 {{- end }}
 
+{{/*
+The values under optional.backup, as JSON. An upgrade with --reuse-values has the values of the release before, and knows
+none that came later: those are as in values.yaml then.
+*/}}
+{{- define "agenttier-backup.backup" -}}
+{{- $snapshots := dict
+  "enabled" false "intervalHours" 6 "retentionDays" 14 "snapshotClassName" "" "keepLast" 1 "maxCount" 0 "thin" dict
+  "adoptAgentTier" false "classes" dict "skipUnchanged" true "readyTimeout" "1h" }}
+{{- $velero := dict
+  "enabled" false "namespace" "velero" "every" "1d" "ttl" "30d" "moveData" false "csiSnapshotTimeout" "10m"
+  "readErrors" true }}
+{{- $overrides := dict "minInterval" "15m" "maxRetention" "90d" "maxPoints" 1500 }}
+{{- $backup := dict "snapshots" $snapshots "velero" $velero "overrides" $overrides "maxSnapshots" 15000 }}
+{{- /* One by one: `merge` takes a false for a value that is missing. */}}
+{{- range $section, $given := dig "backup" dict (default dict .Values.optional) }}
+{{- if kindIs "map" $given }}
+{{- range $key, $value := $given }}
+{{- if not (kindIs "invalid" $value) }}
+{{- $_ := set (get $backup $section) $key $value }}
+{{- end }}
+{{- end }}
+{{- else if not (kindIs "invalid" $given) }}
+{{- $_ := set $backup $section $given }}
+{{- end }}
+{{- end }}
+{{- toJson $backup }}
+{{- end }}
+
+{{/*
+Whether the errors of backups are read; empty where not. The right to ask for a file of a backup is the right to ask for
+all of them, so there has to be something that keeps it to the errors: Kubernetes has it since 1.30.
+*/}}
+{{- define "agenttier-backup.readErrors" -}}
+{{- $velero := (include "agenttier-backup.backup" . | fromJson).velero }}
+{{- $guarded := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy" }}
+{{- if and $velero.enabled $velero.readErrors $guarded }}true{{ end }}
+{{- end }}
+
+{{/* The name of what guards that; no namespace holds it. */}}
+{{- define "agenttier-backup.errorsName" -}}
+{{- printf "%s-%s-backup-errors" .Release.Namespace (include "agenttier-backup.fullname" .) }}
+{{- end }}
+
 {{/* The Role in Velero's namespace: releases in several namespaces may share one Velero. */}}
 {{- define "agenttier-backup.veleroName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "agenttier-backup.fullname" .) | trunc 63 | trimSuffix "-" }}
@@ -99,6 +142,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- printf "%s-metrics" (include "agenttier-backup.fullname" . | trunc 55 | trimSuffix "-") }}
 {{- end }}
 
+{{/* Where the metrics are served, and the port of that. */}}
+{{- define "agenttier-backup.metricsAddress" -}}
+{{- default "0.0.0.0:8081" .Values.controller.metricsAddress }}
+{{- end }}
+
 {{- define "agenttier-backup.metricsPort" -}}
-{{- splitList ":" .Values.controller.metricsAddress | last | int }}
+{{- splitList ":" (include "agenttier-backup.metricsAddress" .) | last | int }}
 {{- end }}

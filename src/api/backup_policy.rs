@@ -30,6 +30,7 @@ use super::{Period, VeleroSpec, VeleroStatus, namespace_selector};
     printcolumn = r#"{"name":"Volumes","type":"integer","jsonPath":".status.volumes.total"}"#,
     printcolumn = r#"{"name":"Protected","type":"integer","jsonPath":".status.volumes.protected"}"#,
     printcolumn = r#"{"name":"Overdue","type":"integer","jsonPath":".status.volumes.overdue"}"#,
+    printcolumn = r#"{"name":"Velero","type":"string","jsonPath":".status.conditions[?(@.type==\"VeleroReady\")].reason"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

@@ -181,6 +181,16 @@ mod tests {
         }
     }
 
+    /// What a shell happens to export is no option of a person's command: only the controller is set by its environment.
+    #[test]
+    fn variables_of_a_shell_do_not_matter() {
+        let cli = Cli::command();
+        for command in cli.get_subcommands() {
+            let by_variable = command.get_arguments().any(|argument| argument.get_env().is_some());
+            assert_eq!(by_variable, command.get_name() == "controller", "{}", command.get_name());
+        }
+    }
+
     #[test]
     fn an_error_is_told_once_and_in_the_api_servers_words() {
         let status = Status::failure("pods \"p\" is forbidden", "Forbidden").with_code(403);

@@ -40,8 +40,8 @@ use crate::schedules::{Look, Outlook};
 /// --schedules it shows nothing but these: what changes in the cluster, or with --schedules=yaml what they
 /// are to be.
 ///
-/// With -f, files stand for the cluster: BackupPolicies, Namespaces, Sandboxes, volume claims, volumes
-/// VolumeSnapshots and Schedules in YAML or JSON, as somebody wrote them or as `kubectl get -o yaml` prints them.
+/// With -f, files stand for the cluster: BackupPolicies, Namespaces, Sandboxes, volume claims, volumes,
+/// VolumeSnapshots and Velero's Schedules in YAML or JSON, as somebody wrote them or as `kubectl get -o yaml` prints them.
 /// Nothing is asked of any cluster. What only a cluster would know is made up and said: a namespace that
 /// is mentioned but not given exists without labels, what says no time of creation is new at --now, a
 /// claim without a status is bound.
@@ -51,7 +51,7 @@ use crate::schedules::{Look, Outlook};
 ///   agenttier-backup plan -n team-a -o json
 ///   agenttier-backup plan --schedules                  # what changes of Velero's Schedules, as a diff
 ///   agenttier-backup plan -f policies.yaml             # what the policies mean
-///   kubectl get sandboxes,pvc,volumesnapshots,namespaces,backuppolicies -A -o yaml |
+///   kubectl get sandboxes,pvc,pv,volumesnapshots,namespaces,backuppolicies,schedules.velero.io -A -o yaml |
 ///     agenttier-backup plan -f - -f new-policy.yaml    # what a new policy would do; the last one of a name counts
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -116,6 +116,10 @@ impl Plan {
         let matters = velero.is_wanted() || velero.has_schedules();
         let outlook = Outlook::of(&velero, &survey.observed).filter(|_| matters);
         if let Some(show) = self.schedules {
+            let wanted = (!velero.blind).then(|| velero.is_wanted());
+            for note in schedules::notes(outlook.as_ref(), wanted) {
+                eprintln!("note: {note}");
+            }
             schedules::print_only(outlook.as_ref(), show);
             return Ok(());
         }
@@ -181,6 +185,9 @@ impl Plan {
         }
         let (velero, note) = Look::of_manifests(&self.velero.said(), &survey);
         notes.extend(note);
+        if velero.is_wanted() && survey.schedules.is_empty() {
+            notes.push(schedules::NONE_GIVEN.to_owned());
+        }
         Ok(Sight { survey, velero, notes, now })
     }
 

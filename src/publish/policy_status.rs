@@ -60,11 +60,7 @@ pub fn policy_status(
     let findings = Findings::of(policy, verdicts, &pace);
     let (status, reason, message) = match in_force(policy) {
         Err(invalid) => ("False", "InvalidSpec", invalid.to_string()),
-        Ok(Governance::Held { reason, .. }) => (
-            "False",
-            if reason == Reason::PolicySuspended { "Suspended" } else { "Disabled" },
-            "nothing is made and nothing is deleted".to_owned(),
-        ),
+        Ok(Governance::Held { reason, .. }) => held(policy, reason),
         Ok(_) if findings.counts.total == 0 => idle(&reach()),
         Ok(_) => findings.told(),
     };
@@ -101,6 +97,20 @@ pub fn policy_status(
         failing: findings.failing,
         velero: velero.map(|(_, status)| status),
     }
+}
+
+/// Of a policy that keeps no snapshots. Velero may be at work all the same, unless all of it is suspended.
+fn held(policy: &BackupPolicy, reason: Reason) -> (&'static str, &'static str, String) {
+    let nothing = "nothing is made and nothing is deleted";
+    let (reason, message) = match reason {
+        Reason::PolicySuspended => ("Suspended", nothing),
+        _ if policy.spec.velero.enabled => (
+            "Disabled",
+            "no snapshots are taken or pruned; how the backups by Velero stand is told by VeleroReady",
+        ),
+        _ => ("Disabled", nothing),
+    };
+    ("False", reason, message.to_owned())
 }
 
 /// Of a policy that no volume follows.

@@ -13,6 +13,12 @@ use crate::schedules::{Finding, Findings, Obstacle, State, velero_rules};
 /// The condition that Velero backs up what it is to back up.
 pub(super) const VELERO_READY: &str = "VeleroReady";
 
+/// Its reason where hooks or extraTemplate hold what no Backup can.
+pub(super) const TEMPLATE_INVALID: &str = "TemplateInvalid";
+/// Its reason where the ConfigMap that every Schedule names cannot be put in place.
+pub(super) const VOLUME_POLICY_REFUSED: &str = "VolumePolicyRefused";
+/// Its reason where Velero's server takes no snapshots of CSI volumes.
+pub(super) const VELERO_WITHOUT_CSI: &str = "VeleroWithoutCsi";
 const WITHOUT_CSI: &str = "Velero's server takes no snapshots of CSI volumes, and its backups are complete without them: run it with \
                            --features=EnableCSI";
 
@@ -61,13 +67,13 @@ fn verdict(
     if let Some(error) = findings.unrenderable.get(name) {
         let message =
             format!("spec.velero.hooks or spec.velero.extraTemplate holds what no Backup can: {error}");
-        return ("False", "TemplateInvalid".into(), message);
+        return ("False", TEMPLATE_INVALID.into(), message);
     }
     if let Some(message) = &findings.volume_policy {
-        return ("False", "VolumePolicyRefused".into(), message.clone());
+        return ("False", VOLUME_POLICY_REFUSED.into(), message.clone());
     }
     if findings.without_csi {
-        return ("False", "VeleroWithoutCsi".into(), WITHOUT_CSI.into());
+        return ("False", VELERO_WITHOUT_CSI.into(), WITHOUT_CSI.into());
     }
     if let Some(trouble) = findings.locations.get(name) {
         return ("False", trouble.reason().into(), trouble.message());
@@ -90,6 +96,13 @@ fn verdict(
             "AwaitingFirstBackups".into(),
             format!("{of}; {} await their first one", counted.awaited),
         ),
+        // Those of a policy that is suspended, or namespaces that are gone: there are some, and none of them is to be backed up.
+        () if counted.total == 0 && !counted.paused.is_empty() => {
+            ("Unknown", "Paused".into(), format!("no backups are made; paused: {}", counted.paused))
+        }
+        () if counted.total == 0 && policy.spec.suspend => {
+            ("Unknown", "Paused".into(), "it is suspended: no Schedule of its namespaces is made".into())
+        }
         () if counted.total == 0 => {
             ("Unknown", "NoNamespaces".into(), "no namespace that follows it holds a sandbox".into())
         }
@@ -190,4 +203,87 @@ pub(super) fn velero_notices(policy: &BackupPolicy, findings: &Findings) -> Vec<
         ),
     });
     conflicts.into_iter().chain(left_out).chain(shared).chain(load).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::BackupPolicySpec;
+
+    fn policy() -> BackupPolicy {
+        let mut spec = BackupPolicySpec::default();
+        spec.velero.enabled = true;
+        BackupPolicy::new("gold", spec)
+    }
+
+    fn found(namespace: &str, state: State, reason: Option<&str>) -> Finding {
+        Finding {
+            namespace: namespace.into(),
+            schedule: format!("east-{namespace}"),
+            policy: "gold".into(),
+            state,
+            trouble: reason.map(|reason| (reason.to_owned(), "at length".to_owned())),
+            scheduled: true,
+            last_success: None,
+            took: None,
+            period: None,
+            held: None,
+            incidents: Vec::new(),
+        }
+    }
+
+    /// `status reason: message` of the condition, and how many namespaces are counted.
+    fn told(namespaces: Vec<Finding>) -> (String, u32) {
+        let findings = Findings { namespaces, ..Findings::default() };
+        let (condition, status) = velero_told(&policy(), &findings).expect("it wants some");
+        let Condition { status: is, reason, message, .. } = condition;
+        (format!("{is} {reason}: {message}"), status.namespaces)
+    }
+
+    #[test]
+    fn a_policy_all_of_whose_namespaces_are_paused_says_so() {
+        let paused = |namespace: &str| found(namespace, State::Paused, Some("PolicySuspended"));
+        let gone = || found("old", State::Paused, Some("NamespaceGone"));
+        assert_eq!(told(vec![]).0, "Unknown NoNamespaces: no namespace that follows it holds a sandbox");
+        assert_eq!(
+            told(vec![paused("a"), paused("b"), gone()]),
+            (
+                "Unknown Paused: no backups are made; paused: 1 NamespaceGone (old); 2 PolicySuspended (a, b)".into(),
+                0
+            )
+        );
+        assert_eq!(
+            told(vec![found("a", State::BackedUp, None), gone()]),
+            ("True BackedUp: 1 of 1 namespaces backed up; paused: 1 NamespaceGone (old)".into(), 1)
+        );
+    }
+
+    /// Its namespaces may well hold sandboxes; they have no Schedules yet.
+    #[test]
+    fn one_that_was_suspended_from_the_start_says_so() {
+        let mut policy = policy();
+        policy.spec.suspend = true;
+        let (condition, _) = velero_told(&policy, &Findings::default()).expect("it wants some");
+        assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("Unknown", "Paused"));
+        assert!(condition.message.contains("suspended"), "{}", condition.message);
+    }
+
+    #[test]
+    fn what_fails_outweighs_what_is_awaited() {
+        let awaited = || found("a", State::Awaited, None);
+        assert_eq!(
+            told(vec![awaited(), found("b", State::BackedUp, None)]).0,
+            "Unknown AwaitingFirstBackups: 1 of 2 namespaces backed up; 1 await their first one"
+        );
+        assert_eq!(
+            told(vec![awaited(), found("b", State::Failing, Some("BackupMissed"))]).0,
+            "False BackupMissed: 0 of 2 namespaces backed up: 1 BackupMissed (b): at length"
+        );
+    }
+
+    #[test]
+    fn a_policy_that_wants_none_is_told_nothing() {
+        let policy = BackupPolicy::new("gold", BackupPolicySpec::default());
+        assert!(velero_told(&policy, &Findings::default()).is_none());
+    }
 }

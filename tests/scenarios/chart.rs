@@ -1,5 +1,6 @@
 //! The chart: what it installs, changes, leaves behind and refuses.
 
+mod backup_errors;
 mod crds;
 mod crds_rights;
 mod examples;

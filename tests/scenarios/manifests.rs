@@ -15,6 +15,8 @@ fn plan(args: &[&str], stdin: &str) -> (String, String, bool) {
         .args(args)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .env("NO_COLOR", "1")
+        // Scripts of others export these; they mean nothing here.
+        .envs([("CLUSTER_NAME", "Not_A Name"), ("VELERO_NAMESPACE", "elsewhere")])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -158,7 +160,11 @@ fn a_policy_with_velero_shows_the_schedules_that_would_come() {
     let [schedule] = &report["velero"]["schedules"].as_array().unwrap()[..] else { panic!("{report:#}") };
     assert_eq!((&schedule["step"], &schedule["name"]), (&json!("Make"), &json!("this-cluster-team-a")));
     assert_eq!(schedule["manifest"]["spec"]["template"]["ttl"], "336h0m0s");
-    assert!(notes.contains("--cluster-name"), "{notes}");
+    assert!(
+        notes.contains("--cluster-name") && notes.contains("no Schedule (schedules.velero.io)"),
+        "{notes}"
+    );
+    assert_eq!(schedule["manifest"]["metadata"]["namespace"], "velero");
 
     let args = ["-n", "team-a", "--cluster-name", "east", "-f", "-"];
     let (yaml, notes, good) = plan(&[&args[..], &["--schedules=yaml"]].concat(), &objects.to_string());
@@ -178,6 +184,19 @@ fn a_policy_with_velero_shows_the_schedules_that_would_come() {
     assert!(diff.contains("east-team-a: change\n--- cluster\n+++ plan\n"), "{diff}");
     assert!(diff.contains("\n-    ttl: 1h0m0s\n+    ttl: 336h0m0s\n"), "{diff}");
     assert!(!diff.contains('\u{1b}'), "no colours but on a terminal: {diff:?}");
+    assert!(!notes.contains("no Schedule (") && !notes.contains("in sync"), "{notes}");
+
+    // What is not written is noted, and not among what is printed: that may be piped.
+    let theirs = schedule.replace("managed-by: agenttier-backup", "managed-by: somebody");
+    let taken = format!("---\n{objects}\n---\n{theirs}");
+    let nobody = json!({ "kind": "List", "items": [sandbox] }).to_string();
+    for (given, said) in [
+        (&taken, "note: Schedule east-team-a is left alone: ScheduleTaken: "),
+        (&nobody, "note: no BackupPolicy wants backups by Velero: spec.velero.enabled"),
+    ] {
+        let (diff, notes, good) = plan(&[&args[..], &["--schedules"]].concat(), given);
+        assert!(good && diff.is_empty() && notes.contains(said), "{said}: {diff}{notes}");
+    }
 
     let (report, notes) = planned(&["-n", "team-a"], &json!({ "kind": "List", "items": [sandbox] }));
     assert_eq!(

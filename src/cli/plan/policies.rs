@@ -38,7 +38,7 @@ fn asks_for(policy: &Meaning) -> String {
     else {
         let why = policy.held.map(|reason| reason.to_string()).unwrap_or_default();
         let problem = policy.problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
-        return format!("  not in force ({why}{problem}): nothing is made and nothing is deleted for them");
+        return format!("  not in force ({why}{problem}): no snapshot of theirs is taken and none is pruned");
     };
     let at_most = if *thinned { "thinned out, about" } else { "at most" };
     let class = class

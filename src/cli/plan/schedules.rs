@@ -16,6 +16,14 @@ pub(super) enum Show {
     Yaml,
 }
 
+/// Of files that stand for a cluster.
+pub(super) const NONE_GIVEN: &str = "no Schedule (schedules.velero.io) is among the files: each that is wanted shows as one to \
+                                     make";
+
+/// Where there are none, and none are to be.
+const NO_SANDBOX: &str = "there is no Schedule to show: of the namespaces looked at, none that a policy with Velero selects \
+                          holds a sandbox";
+
 /// Prints what becomes of each, and what is the matter, each after an empty line.
 pub(super) fn print(outlook: &Outlook) {
     if let Some(Told { reason, message }) = &outlook.obstacle {
@@ -50,6 +58,47 @@ pub(super) fn print(outlook: &Outlook) {
     if !lines.is_empty() {
         println!("\n{}", lines.join("\n"));
     }
+}
+
+/// What nobody could tell from the objects alone, a sentence each: what is in the way, what is the matter, which Schedules
+/// are left alone, and why there is nothing to show. `wanted` says whether a policy wants any, where that can be told.
+pub(super) fn notes(outlook: Option<&Outlook>, wanted: Option<bool>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if wanted == Some(false) {
+        notes.push(
+            "no BackupPolicy wants backups by Velero: spec.velero.enabled of one turns them on, or \
+             optional.backup.velero.enabled in the chart's values"
+                .to_owned(),
+        );
+    }
+    let Some(Outlook { obstacle, schedules, volume_policy, policies, .. }) = outlook else {
+        if wanted == Some(true) {
+            notes.push("what becomes of the Schedules cannot be told".to_owned());
+        }
+        return notes;
+    };
+    notes.extend(
+        obstacle.iter().map(|it| format!("Velero: {}. Until then nothing of this is done", told(it))),
+    );
+    for (policy, troubles) in policies {
+        notes.extend(troubles.iter().map(|trouble| format!("policy {policy}: {}", told(trouble))));
+    }
+    let alone = || schedules.iter().filter(|prospect| prospect.step == Step::LeaveAlone);
+    notes.extend(alone().map(|prospect| {
+        let why = prospect.why.as_ref().map(|why| format!(": {}", told(why))).unwrap_or_default();
+        format!("Schedule {} is left alone{why}", prospect.name)
+    }));
+    if schedules.is_empty() && wanted == Some(true) {
+        notes.push(NO_SANDBOX.to_owned());
+    }
+    let kept = schedules.iter().filter(|prospect| prospect.step == Step::Keep).count();
+    if kept > 0 && kept == schedules.len() && volume_policy.is_none() {
+        notes.push(match kept {
+            1 => "in sync: the one Schedule is as it is to be".to_owned(),
+            kept => format!("in sync: all {kept} Schedules are as they are to be"),
+        });
+    }
+    notes
 }
 
 /// Prints nothing but the objects in Velero's namespace.
@@ -111,6 +160,8 @@ fn told(Told { reason, message }: &Told) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;
@@ -125,6 +176,56 @@ mod tests {
             manifest: Some(json!({ "kind": "Schedule", "spec": { "schedule": "@daily" } })),
             diff: "--- cluster\n+++ plan\n@@ -1 +1 @@\n-a\n+b\n c\n".into(),
         }
+    }
+
+    fn outlook(schedules: Vec<Prospect>) -> Outlook {
+        Outlook {
+            cluster: "east".into(),
+            namespace: "velero".into(),
+            obstacle: None,
+            schedules,
+            volume_policy: None,
+            policies: BTreeMap::new(),
+        }
+    }
+
+    fn as_told(reason: &str, message: &str) -> Told {
+        Told { reason: reason.into(), message: message.into() }
+    }
+
+    /// A diff or a manifest says nothing of what is not written, and an empty one nothing at all.
+    #[test]
+    fn what_the_objects_do_not_say_is_noted() {
+        let none = |wanted| notes(None, wanted);
+        assert!(none(Some(false))[0].contains("spec.velero.enabled"), "how to turn it on");
+        assert_eq!(none(Some(true)), ["what becomes of the Schedules cannot be told"]);
+        assert_eq!(none(None), [""; 0], "the rights that are missing are told of by themselves");
+        assert_eq!(notes(Some(&outlook(vec![])), Some(true)), [NO_SANDBOX]);
+
+        let at = |step| Prospect { step, diff: String::new(), ..prospect() };
+        assert_eq!(notes(Some(&outlook(vec![prospect()])), Some(true)), [""; 0], "the diff says it all");
+        let kept = outlook(vec![at(Step::Keep), at(Step::Keep)]);
+        assert_eq!(notes(Some(&kept), Some(true)), ["in sync: all 2 Schedules are as they are to be"]);
+        let map = Outlook { volume_policy: Some(at(Step::Make)), ..kept.clone() };
+        assert_eq!(notes(Some(&map), Some(true)), [""; 0]);
+
+        let why = Some(as_told("ScheduleTaken", "it is not ours"));
+        let alone = Outlook {
+            obstacle: Some(as_told("VeleroServerMissing", "there is none")),
+            policies: BTreeMap::from([(
+                "gold".to_owned(),
+                vec![as_told("LocationMissing", "there is no store")],
+            )]),
+            ..outlook(vec![at(Step::Keep), Prospect { why, ..at(Step::LeaveAlone) }])
+        };
+        assert_eq!(
+            notes(Some(&alone), Some(true)),
+            [
+                "Velero: VeleroServerMissing: there is none. Until then nothing of this is done",
+                "policy gold: LocationMissing: there is no store",
+                "Schedule east-team-a is left alone: ScheduleTaken: it is not ours",
+            ]
+        );
     }
 
     #[test]

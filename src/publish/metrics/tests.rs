@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::verdict_fixture::verdict;
 use super::*;
-use crate::schedules::{Finding, Findings, State};
+use crate::schedules::{Finding, Findings, LocationTrouble, State};
 
 fn point(name: &str, readiness: Readiness) -> Judged {
     Judged {
@@ -75,7 +75,7 @@ fn metrics() -> Metrics {
     metrics
 }
 
-/// Three namespaces, and how their backups stand.
+/// Four namespaces, one of them gone, and how their backups stand.
 fn velero() -> Findings {
     let found = |namespace: &str, state, trouble: Option<&str>, hours_ago: Option<i64>| Finding {
         namespace: namespace.into(),
@@ -95,7 +95,11 @@ fn velero() -> Findings {
             found("a", State::BackedUp, None, Some(2)),
             found("b", State::Failing, Some("BackupMissed"), Some(30)),
             found("c", State::Awaited, None, None),
+            Finding { period: None, ..found("gone", State::Paused, Some("NamespaceGone"), Some(700)) },
         ],
+        locations: BTreeMap::from([("gold".to_owned(), LocationTrouble::LocationReadOnly("s3".into()))]),
+        unrenderable: BTreeMap::from([("silver".to_owned(), "not a list".to_owned())]),
+        volume_policy: Some("no right".into()),
         at_once: 2,
         ..Findings::default()
     }
@@ -115,6 +119,10 @@ fn layer_2_is_counted_by_namespace() {
         r#"velero_namespaces{policy="gold",state="BackedUp",reason=""} 1.0"#,
         r#"velero_namespaces{policy="gold",state="Failing",reason="BackupMissed"} 1.0"#,
         r#"velero_namespaces{policy="gold",state="Awaited",reason=""} 1.0"#,
+        r#"velero_namespaces{policy="gold",state="Paused",reason="NamespaceGone"} 1.0"#,
+        r#"velero_policy_trouble{policy="gold",reason="LocationReadOnly"} 1.0"#,
+        r#"velero_policy_trouble{policy="gold",reason="VolumePolicyRefused"} 1.0"#,
+        r#"velero_policy_trouble{policy="silver",reason="TemplateInvalid"} 1.0"#,
         // Three times half of each hour, two at a time.
         "velero_queue_load_ratio 0.75",
     ] {
@@ -122,7 +130,7 @@ fn layer_2_is_counted_by_namespace() {
         assert!(text.contains(&line), "no {line} in\n{text}");
     }
     let age = seconds(&text, "agenttier_backup_oldest_newest_velero_backup_age_seconds");
-    assert!((108_000.0..108_060.0).contains(&age), "that of b, 30 h: {age}");
+    assert!((108_000.0..108_060.0).contains(&age), "that of b, 30 h, and not of the one that is gone: {age}");
     assert!(!text.contains("velero_unusable{"), "{text}");
 }
 

@@ -200,3 +200,25 @@ fn a_sandbox_that_opted_out_does_not_count() {
     let ready = &status.conditions[0];
     assert_eq!((ready.status.as_str(), ready.message.as_str()), ("True", "1 of 1 volume protected"));
 }
+
+/// With Velero alone something is made all the same.
+#[test]
+fn a_policy_without_snapshots_says_who_makes_backups() {
+    let told = |velero: bool, suspend: bool| {
+        let mut policy =
+            BackupPolicy::new("default", BackupPolicySpec { suspend, ..BackupPolicySpec::default() });
+        policy.spec.snapshots.enabled = false;
+        policy.spec.velero.enabled = velero;
+        let status = status_of(&policy, &[], &[], || panic!("it keeps nothing"));
+        let types: Vec<&str> = status.conditions.iter().map(|condition| condition.type_.as_str()).collect();
+        assert_eq!(types.contains(&"VeleroReady"), velero, "{types:?}");
+        let ready = &status.conditions[0];
+        format!("{} {}: {}", ready.status, ready.reason, ready.message)
+    };
+    assert_eq!(told(false, false), "False Disabled: nothing is made and nothing is deleted");
+    assert_eq!(
+        told(true, false),
+        "False Disabled: no snapshots are taken or pruned; how the backups by Velero stand is told by VeleroReady"
+    );
+    assert_eq!(told(true, true), "False Suspended: nothing is made and nothing is deleted");
+}

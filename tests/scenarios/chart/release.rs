@@ -145,6 +145,7 @@ async fn the_controller_knows_what_it_is_given() {
     let velero = "optional.backup.velero.enabled=true,optional.backup.velero.clusterName=east";
     let mut args = vec!["template", RELEASE, &chart, "-n", RELEASE, "--kube-version", "1.33"];
     args.extend(["-s", "templates/deployment.yaml", "--set", velero]);
+    args.extend(["--api-versions", "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"]);
     let rendered = installed().helm(&args).await.unwrap();
     let rendered: Deployment = serde_saphyr::from_str(&rendered).unwrap();
     let mut pod = rendered.spec.unwrap().template.spec.unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::site::{folder, install, installed};
+use super::site::{RELEASE, folder, install, installed};
 
 /// What helm says to values that are to be refused.
 async fn refusal(values: &[&str]) -> String {
@@ -34,6 +34,7 @@ async fn wrong_values_are_refused_by_name() {
         ("optional.backup.velero.ttl=soon", "/optional/backup/velero/ttl"),
         ("optional.backup.velero.clusterName=East", "/optional/backup/velero/clusterName"),
         ("optional.backup.velero.namespace=", "/optional/backup/velero/namespace"),
+        ("optional.backup.velero.readErrors=often", "/optional/backup/velero/readErrors"),
         ("replicas=-1", "/replicas"),
         ("controller.callsAtOnce=0", "/controller/callsAtOnce"),
         ("controller.metricsAddress=8081", "/controller/metricsAddress"),
@@ -56,6 +57,71 @@ async fn an_interval_above_the_retention_is_refused() {
     let said =
         refusal(&["--set", "optional.backup.snapshots.enabled=true", "--set", &values.join(",")]).await;
     assert!(said.contains("retentionDays is shorter than intervalHours"), "{said}");
+}
+
+/// What came after the first release's values.
+const LATER: [&str; 11] = [
+    "optional.backup.snapshots.maxCount",
+    "optional.backup.snapshots.thin",
+    "optional.backup.snapshots.adoptAgentTier",
+    "optional.backup.snapshots.classes",
+    "optional.backup.snapshots.skipUnchanged",
+    "optional.backup.velero",
+    "optional.backup.overrides",
+    "optional.backup.maxSnapshots",
+    "controller.metricsAddress",
+    "metrics",
+    "crds",
+];
+
+/// An upgrade with --reuse-values has the values of the release before, and those that came later are missing. They are as in
+/// values.yaml then.
+#[tokio::test]
+async fn values_of_an_older_release_mean_what_they_meant() {
+    let guard = ["--api-versions", "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"];
+    let rendered = async |values: &[String]| {
+        let chart = folder("chart").display().to_string();
+        let mut args =
+            vec!["template", RELEASE, &chart, "-n", RELEASE, "--kube-version", "1.33", "--is-upgrade"];
+        args.extend(guard);
+        args.extend(values.iter().flat_map(|value| ["--set", value.as_str()]));
+        installed().helm(&args).await.unwrap()
+    };
+    let without = |keys: &[&str], on: &str| -> Vec<String> {
+        std::iter::once(on.to_owned()).chain(keys.iter().map(|key| format!("{key}=null"))).collect()
+    };
+    let snapshots = "optional.backup.snapshots.enabled=true";
+    let usual = rendered(&without(&[], snapshots)).await;
+    assert!(usual.contains("maxSnapshots: 15000") && usual.contains("kind: Job"), "{usual}");
+    assert_eq!(rendered(&without(&LATER, snapshots)).await, usual);
+    for key in LATER {
+        assert_eq!(rendered(&without(&[key], snapshots)).await, usual, "{key}");
+    }
+
+    // Velero turned on in the very upgrade that brings it.
+    let values = std::fs::read_to_string(folder("chart/values.yaml")).unwrap();
+    let values: Value = serde_saphyr::from_str(&values).unwrap();
+    let keys = values["optional"]["backup"]["velero"].as_object().unwrap().keys();
+    let keys: Vec<String> =
+        keys.filter(|key| *key != "enabled").map(|key| format!("optional.backup.velero.{key}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let velero = "optional.backup.velero.enabled=true";
+    let usual = rendered(&without(&[], velero)).await;
+    assert!(usual.contains("namespace: velero\n") && usual.contains("READ_BACKUP_ERRORS"), "{usual}");
+    assert_eq!(rendered(&without(&keys, velero)).await, usual);
+    let told = [&["--dry-run=server".to_owned()][..], &set(&without(&keys, velero))].concat();
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    let told = install(installed(), &told).await.unwrap();
+    for line in [
+        "Velero, in namespace velero, makes a backup of every namespace that holds sandboxes, every 1d, and keeps it for 30d.",
+        "kubectl delete schedules.velero.io -n velero -l app.kubernetes.io/managed-by=agenttier-backup",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+}
+
+fn set(values: &[String]) -> Vec<String> {
+    values.iter().flat_map(|value| ["--set".to_owned(), value.clone()]).collect()
 }
 
 #[test]

@@ -80,6 +80,11 @@ async fn without_velero_in_the_charts_values_a_policy_says_how_to_turn_it_on() {
         (&json!("Make"), &json!("team-a")),
         "once it is there"
     );
+    let diff = run(&["plan", "--schedules"]).await.good().unwrap();
+    assert!(
+        diff.contains("note: Velero: VeleroNotConfigured: ") && diff.contains("-team-a: make\n"),
+        "{diff}"
+    );
     let list = run(&["list"]).await.good().unwrap();
     assert!(list.contains("note: this controller works with no Velero"), "{list}");
     let output = run(&["backup", "-n", "team-a"]).await;
@@ -88,6 +93,8 @@ async fn without_velero_in_the_charts_values_a_policy_says_how_to_turn_it_on() {
     site.policy(VeleroSpec::default()).await;
     let report = run(&["plan", "-o", "json"]).await.json().unwrap();
     assert_eq!(report["velero"], json!(null), "nobody wants any");
+    let diff = run(&["plan", "--schedules"]).await.good().unwrap();
+    assert!(diff.starts_with("note: no BackupPolicy wants backups by Velero: "), "{diff}");
     let list = run(&["list"]).await.good().unwrap();
     assert!(!list.contains("note:"), "nobody misses anything: {list}");
 }
