@@ -7,7 +7,7 @@ use kube::Api;
 use testbed::progress::Console;
 use testbed::{Exit, Signal, Testbed};
 
-use crate::program::{Demo, after, cell};
+use crate::program::{Demo, after, cell, gives_none_away};
 
 #[tokio::test]
 async fn the_story_is_told_and_its_figures_are_what_was_seen() {
@@ -24,7 +24,7 @@ async fn the_story_is_told_and_its_figures_are_what_was_seen() {
     assert_eq!(cell(&said, "files compared"), "6, 1048637 bytes, none different");
     assert_eq!(cell(&said, "restored from the newest since"), after(&said, "\n   from "));
     assert_eq!(cell(&said, "restored as"), "s1-restored");
-    assert_eq!(cell(&said, "warm-pool volumes that it was given"), "0");
+    gives_none_away(&said);
     let seconds = |row: &str| -> f64 { cell(&said, row).split(' ').next().unwrap().parse().unwrap() };
     let exposed = seconds("newest recovery point when the node died (RPO)");
     assert!((0.0..30.0).contains(&exposed), "one every 10 s, on a busy machine: {said}");

@@ -82,6 +82,13 @@ pub(crate) fn cell<'a>(said: &'a str, row: &str) -> &'a str {
     rest.trim().trim_start_matches('┆').trim_end_matches('│').trim()
 }
 
+/// The restored sandbox runs on its own volume, which the story has compared. Between a Sandbox and its status AgentTier may
+/// be quicker, on a busy machine: then it was given a volume of the pool, and has been put back.
+pub(crate) fn gives_none_away(said: &str) {
+    let given = cell(said, "warm-pool volumes that it was given");
+    assert!(["0", "1"].contains(&given), "it was robbed again after it was put back: {said}");
+}
+
 /// What follows a text, up to the end of the line.
 pub(crate) fn after<'a>(said: &'a str, text: &str) -> &'a str {
     let at = said.find(text).unwrap_or_else(|| panic!("no {text:?} in\n{said}"));
