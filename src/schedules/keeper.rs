@@ -102,7 +102,12 @@ impl Keeper {
         }
         let Standing { orders, mut courses } = Standing::at(now, &cluster, observed, &regime, sight, certain);
         // What Velero makes of the Schedules is told also while they cannot be kept.
-        let left = if obstacle.is_none() { self.keep(now, sight, &orders, stop).await } else { false };
+        let left = if obstacle.is_none() {
+            self.keep(now, sight, &orders, stop).await
+        } else {
+            self.failing.clear();
+            false
+        };
 
         self.occupancy.see(now, sight.backups.seen().unwrap_or_default());
         if let Some(errors) = &self.errors {
