@@ -17,7 +17,8 @@ const TEAM: &str = "team-a";
 
 /// Both layers, none of which comes due by itself while a test runs.
 async fn policy(site: &Site) {
-    let velero = VeleroSpec { enabled: true, cron: "0 0 1 1 *".into(), ..VeleroSpec::default() };
+    let velero =
+        VeleroSpec { enabled: true, cron: "0 0 1 1 *".into(), ttl: "400d".into(), ..VeleroSpec::default() };
     let snapshots = Rhythm { interval: "7d", max_age: "30d", keep_last: 1 }.snapshots();
     let spec = BackupPolicySpec { priority: 10, velero, snapshots, ..BackupPolicySpec::default() };
     site.stage.write_policy(&BackupPolicy::new("stage", spec)).await.unwrap();
@@ -104,7 +105,7 @@ async fn drift_is_shown(site: &Site) {
     let diff = site.stage.run(&["plan", "--schedules"]).await.unwrap().good().unwrap();
     assert!(diff.starts_with("east-team-a: change\n--- cluster\n+++ plan\n"), "{diff}");
     let changed: Vec<&str> = diff.lines().skip(3).filter(|line| line.starts_with(['+', '-'])).collect();
-    assert_eq!(changed, ["-    ttl: 1h0m0s", "+    ttl: 720h0m0s"], "{diff}");
+    assert_eq!(changed, ["-    ttl: 1h0m0s", "+    ttl: 9600h0m0s"], "{diff}");
     let elsewhere = site.stage.run(&["plan", "--schedules", "-n", "default"]).await.unwrap().good().unwrap();
     assert!(
         elsewhere.starts_with("note: there is no Schedule to show: "),
