@@ -51,7 +51,8 @@ use crate::schedules::{Look, Outlook};
 ///   agenttier-backup plan -n team-a -o json
 ///   agenttier-backup plan --schedules                  # what changes of Velero's Schedules, as a diff
 ///   agenttier-backup plan -f policies.yaml             # what the policies mean
-///   kubectl get sandboxes,pvc,pv,volumesnapshots,namespaces,backuppolicies,schedules.velero.io -A -o yaml |
+///   kubectl get -A -o yaml \
+///     sandboxes,pvc,pv,volumesnapshots,namespaces,backuppolicies,schedules.velero.io |
 ///     agenttier-backup plan -f - -f new-policy.yaml    # what a new policy would do; the last one of a name counts
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
