@@ -90,6 +90,9 @@ fn verdict(
     if let Some(reason) = counted.failing.first() {
         return ("False", reason.to_owned(), format!("{of}: {}", counted.failing));
     }
+    if let Some(reason) = counted.unknown.first() {
+        return ("Unknown", reason.to_owned(), format!("{of}: {}", counted.unknown));
+    }
     match () {
         () if counted.awaited > 0 => (
             "Unknown",
@@ -121,6 +124,7 @@ struct Counted<'a> {
     awaited: u32,
     failing: Tally<&'a str>,
     paused: Tally<&'a str>,
+    unknown: Tally<&'a str>,
     lagging: Vec<LaggingNamespace>,
 }
 
@@ -145,6 +149,9 @@ impl<'a> Counted<'a> {
             }
             (State::BackedUp, _) => self.backed_up += 1,
             (State::Awaited, _) => self.awaited += 1,
+            (State::Unknown, Some((reason, message))) => {
+                self.unknown.count(reason, namespace, Some(message));
+            }
             (State::Failing | State::Paused | State::Unknown, _) => {}
         }
         self.total += 1;
@@ -278,6 +285,20 @@ mod tests {
         assert_eq!(
             told(vec![awaited(), found("b", State::Failing, Some("BackupMissed"))]).0,
             "False BackupMissed: 0 of 2 namespaces backed up: 1 BackupMissed (b): at length"
+        );
+    }
+
+    /// What cannot be seen is no success.
+    #[test]
+    fn what_is_not_certain_is_unknown() {
+        let unknown = || found("b", State::Unknown, Some("NotCertain"));
+        assert_eq!(
+            told(vec![found("a", State::BackedUp, None), unknown()]).0,
+            "Unknown NotCertain: 1 of 2 namespaces backed up: 1 NotCertain (b): at length"
+        );
+        assert_eq!(
+            told(vec![unknown(), found("c", State::Failing, Some("BackupMissed"))]).0,
+            "False BackupMissed: 0 of 2 namespaces backed up: 1 BackupMissed (c): at length"
         );
     }
 
