@@ -115,7 +115,7 @@ async fn drift_is_shown(site: &Site) {
     site.start_controller().await;
     eventually("the edit to be undone", || async {
         let live = site.schedules().get("east-team-a").await?;
-        Ok(live.spec.template.ttl.filter(|ttl| ttl.to_string() == "720h0m0s"))
+        Ok(live.spec.template.ttl.filter(|ttl| ttl.to_string() == "9600h0m0s"))
     })
     .await;
 }
