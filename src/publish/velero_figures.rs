@@ -8,7 +8,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::gauge::{as_float, gauge, value};
 use super::velero_told::{TEMPLATE_INVALID, VELERO_WITHOUT_CSI, VOLUME_POLICY_REFUSED};
-use crate::schedules::{Findings, LocationTrouble, State};
+use crate::schedules::{Findings, LocationTrouble, Obstacle, State};
 
 /// Figures of one pass: no namespace has a name in them.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +17,7 @@ pub(super) struct VeleroFigures {
     namespaces: BTreeMap<(String, String, String), usize>,
     /// By policy, of each namespace's newest complete backup the oldest.
     oldest: BTreeMap<String, Timestamp>,
-    /// Policy and reason, where none of its backups can go well.
+    /// Policy and reason, where its backups cannot be counted on.
     troubles: BTreeSet<(String, &'static str)>,
     load: Option<f64>,
     /// Why Layer 2 does nothing.
@@ -64,7 +64,7 @@ impl VeleroFigures {
             .troubles
             .iter()
             .map(|(policy, reason)| ([("policy", policy.clone()), ("reason", (*reason).to_owned())], 1.0));
-        let help = "Why none of a policy's backups by Velero can go well";
+        let help = "Why a policy's backups by Velero cannot be counted on";
         gauge(encoder, "velero_policy_trouble", help, troubles)?;
         let obstacle = self.obstacle.iter().map(|reason| ([("reason", (*reason).to_owned())], 1.0));
         gauge(encoder, "velero_unusable", "Why no Velero Schedule is made or kept", obstacle)?;
@@ -82,6 +82,7 @@ fn troubles(findings: &Findings) -> BTreeSet<(String, &'static str)> {
     let of_all = [
         findings.volume_policy.as_ref().map(|_| VOLUME_POLICY_REFUSED),
         findings.without_csi.then_some(VELERO_WITHOUT_CSI),
+        findings.unread.as_ref().map(Obstacle::reason),
     ];
     let of_all = of_all.into_iter().flatten().flat_map(|reason| {
         let policies =

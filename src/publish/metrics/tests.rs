@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::verdict_fixture::verdict;
 use super::*;
-use crate::schedules::{Finding, Findings, LocationTrouble, State};
+use crate::schedules::{Finding, Findings, LocationTrouble, Obstacle, State};
 
 fn point(name: &str, readiness: Readiness) -> Judged {
     Judged {
@@ -100,6 +100,8 @@ fn velero() -> Findings {
         locations: BTreeMap::from([("gold".to_owned(), LocationTrouble::LocationReadOnly("s3".into()))]),
         unrenderable: BTreeMap::from([("silver".to_owned(), "not a list".to_owned())]),
         volume_policy: Some("no right".into()),
+        without_csi: true,
+        unread: Some(Obstacle::VeleroForbidden("backups.velero.io".into())),
         at_once: 2,
         ..Findings::default()
     }
@@ -122,6 +124,8 @@ fn layer_2_is_counted_by_namespace() {
         r#"velero_namespaces{policy="gold",state="Paused",reason="NamespaceGone"} 1.0"#,
         r#"velero_policy_trouble{policy="gold",reason="LocationReadOnly"} 1.0"#,
         r#"velero_policy_trouble{policy="gold",reason="VolumePolicyRefused"} 1.0"#,
+        r#"velero_policy_trouble{policy="gold",reason="VeleroWithoutCsi"} 1.0"#,
+        r#"velero_policy_trouble{policy="gold",reason="VeleroForbidden"} 1.0"#,
         r#"velero_policy_trouble{policy="silver",reason="TemplateInvalid"} 1.0"#,
         // Three times half of each hour, two at a time.
         "velero_queue_load_ratio 0.75",
