@@ -141,7 +141,7 @@ fn of_course(course: &Course) -> (State, Option<(String, String)>) {
         return failing(phase, format!("{}: {}", failed.name, failed.message));
     }
     if let Some(missed) = course.missed {
-        return failing("BackupMissed", format!("the one due at {missed} was not begun"));
+        return failing("BackupMissed", format!("one is due since {missed}, and was not begun"));
     }
     (if course.last_success.is_some() { State::BackedUp } else { State::Awaited }, None)
 }

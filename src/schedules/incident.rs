@@ -55,7 +55,7 @@ impl Incident {
         }
         let missed = course.missed?;
         let about = format!("{}.{}", schedule.name_any(), missed.as_second());
-        let message = format!("the backup due at {missed} was not begun");
+        let message = format!("a backup is due since {missed}, and was not begun");
         Some(incident("VeleroBackupMissed", about, message, missed))
     }
 }

@@ -2,12 +2,16 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use velero::{Backup, BackupPhase, Cron, Schedule, SchedulePhase};
+use kube::ResourceExt;
+use velero::{Backup, BackupPhase, Cron, Schedule, SchedulePhase, labels};
 
-use crate::api::FIELD_MANAGER;
+use crate::observe::owns_spec;
 
 /// Velero looks for due Schedules once a minute; so long after the time a backup that is not there counts as missed.
 const MISSED_AFTER: SignedDuration = SignedDuration::from_mins(10);
+/// So much longer while the backup before is under way: Velero begins no other then. No longer, for a server that has died in
+/// the midst of one leaves it so; and with the ten minutes less than the hour within which an Event is told.
+const OVERRUN: SignedDuration = SignedDuration::from_mins(45);
 /// So long Velero may take to look at a new Schedule.
 const ACCEPTED_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 
@@ -22,7 +26,8 @@ pub struct Course {
     pub period: Option<SignedDuration>,
     /// The newest backup that has ended, if it did not end well.
     pub failed: Option<FailedBackup>,
-    /// The time of a backup that was never begun, where that has not come right since.
+    /// Since when a backup is due that was not begun, where that has not come right since: its time, or when the Schedule was
+    /// last changed, by which the time may have gone by already.
     pub missed: Option<Timestamp>,
     /// Why Velero does not accept the Schedule.
     pub rejected: Option<String>,
@@ -70,7 +75,9 @@ pub fn course<'a>(
 ) -> Course {
     let mut course = Course::default();
     let mut newest_ended: Option<(Timestamp, &Backup)> = None;
+    let mut way = Way::Free(None);
     for backup in backups {
+        way = way.beside(schedule, backup);
         let Some(status) = &backup.status else { continue };
         let Some(phase) = status.phase.as_ref().filter(|phase| phase.is_finished()) else { continue };
         let begun = begun(backup);
@@ -105,10 +112,15 @@ pub fn course<'a>(
         let skipped = status.and_then(|status| status.last_skipped.as_ref());
         let after = skipped.map_or(last, |skipped| skipped.0.max(last));
         if let Some(due) = cron.next(after, &TimeZone::UTC) {
-            // One that was paused for long is due at once: Velero can have seen it only since it was written.
-            let seen = written(schedule).map_or(due, |written| written.max(due));
+            // One that was paused for long, or has a shorter interval now, is due at once, and not since a time that had no
+            // meaning when it came.
+            let since = written(schedule).map_or(due, |written| written.max(due));
+            let seen = match way {
+                Way::Blocked => since.saturating_add(OVERRUN).unwrap_or(Timestamp::MAX),
+                Way::Free(ended) => ended.map_or(since, |ended| ended.max(since)),
+            };
             let until = seen.saturating_add(MISSED_AFTER).unwrap_or(Timestamp::MAX);
-            course.missed = (now >= until).then_some(due);
+            course.missed = (now >= until).then_some(since);
             course.period = cron.next(due, &TimeZone::UTC).map(|next| next.duration_since(due));
             wakes.push(until);
         }
@@ -117,11 +129,40 @@ pub fn course<'a>(
     course
 }
 
-/// When we last changed it.
+/// Whether the backups of a Schedule let Velero begin another.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// One is under way.
+    Blocked,
+    /// None is; when the last one ended.
+    Free(Option<Timestamp>),
+}
+
+impl Way {
+    /// The same, with one more backup, which may be another Schedule's or a person's.
+    fn beside(self, schedule: &Schedule, backup: &Backup) -> Self {
+        let Self::Free(ended) = self else { return self };
+        if backup.labels().get(labels::SCHEDULE_NAME) != schedule.metadata.name.as_ref() {
+            return self;
+        }
+        let status = backup.status.as_ref();
+        match status.and_then(|status| status.phase.as_ref()) {
+            // It has yet to take its place in the queue, or to read its objects; or it has just done that, at a time that
+            // nothing tells, and Velero looks again within a minute. Those in the queue are in nobody's way.
+            Some(BackupPhase::Queued | BackupPhase::ReadyToStart | BackupPhase::Deleting) => self,
+            Some(phase) if phase.is_finished() => {
+                let end = status.and_then(|status| status.completion_timestamp.as_ref()).map(|end| end.0);
+                Self::Free(end.max(ended))
+            }
+            _ => Self::Blocked,
+        }
+    }
+}
+
+/// When its spec was last changed, by whomever.
 fn written(schedule: &Schedule) -> Option<Timestamp> {
     let writers = schedule.metadata.managed_fields.iter().flatten();
-    let ours = writers.filter(|fields| fields.manager.as_deref() == Some(FIELD_MANAGER));
-    ours.filter_map(|fields| fields.time.as_ref()).map(|time| time.0).max()
+    writers.filter(|entry| owns_spec(entry)).filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
 }
 
 /// When a backup began, or was asked for.
@@ -290,8 +331,8 @@ mod tests {
                 "name": "east-team-a",
                 "creationTimestamp": "2026-01-01T00:00:00Z",
                 "managedFields": [
-                    { "manager": FIELD_MANAGER, "operation": "Apply", "time": written },
-                    { "manager": "velero-server", "operation": "Update", "time": now },
+                    { "manager": "somebody", "operation": "Update", "time": written, "fieldsV1": { "f:spec": {} } },
+                    { "manager": "labeller", "operation": "Update", "time": now, "fieldsV1": { "f:metadata": {} } },
                 ],
             },
             "spec": { "schedule": "0 * * * *", "template": {}, "paused": false },
@@ -314,6 +355,44 @@ mod tests {
     fn one_that_has_just_been_unpaused_has_not_missed_its_time() {
         let unpaused = "2026-01-01T17:30:00Z";
         assert_eq!(missed_when_written("2026-01-01T17:30:01Z", unpaused), None);
-        assert_eq!(missed_when_written("2026-01-01T17:40:00Z", unpaused), Some(at("2026-01-01T13:00:00Z")));
+        assert_eq!(
+            missed_when_written("2026-01-01T17:40:00Z", unpaused),
+            Some(at(unpaused)),
+            "due since then"
+        );
+    }
+
+    /// Six-hourly until then: at one o'clock nothing was due.
+    #[test]
+    fn an_interval_that_got_shorter_makes_one_due_since_that_edit() {
+        let edited = "2026-01-01T16:20:00Z";
+        assert_eq!(missed_when_written("2026-01-01T16:29:59Z", edited), None);
+        assert_eq!(missed_when_written("2026-01-01T16:30:00Z", edited), Some(at(edited)));
+    }
+
+    /// The backup of 3 June as Velero's own Schedule has it, and the next day's time is over.
+    fn missed_beside(now: &str, phase: &str, more: &Value) -> Option<Timestamp> {
+        let mut before = backup(3, phase, more);
+        let of_it = (labels::SCHEDULE_NAME.to_owned(), "east-team-a".to_owned());
+        before.metadata.labels.get_or_insert_default().extend([of_it]);
+        stands(now, &enabled("2026-06-03T04:00:00Z"), &[before]).0.missed
+    }
+
+    #[test]
+    fn while_the_one_before_is_under_way_the_next_one_may_come_later() {
+        let due = Some(at("2026-06-04T04:00:00Z"));
+        let under_way = json!({ "completionTimestamp": null });
+        for phase in ["New", "InProgress", "WaitingForPluginOperations", "Finalizing"] {
+            assert_eq!(missed_beside("2026-06-04T04:54:59Z", phase, &under_way), None, "{phase}");
+            assert_eq!(
+                missed_beside("2026-06-04T04:55:00Z", phase, &under_way),
+                due,
+                "is there a server? {phase}"
+            );
+        }
+        assert_eq!(missed_beside("2026-06-04T04:10:00Z", "Queued", &under_way), due, "it is in nobody's way");
+        let ended = json!({ "completionTimestamp": "2026-06-04T04:30:00Z" });
+        assert_eq!(missed_beside("2026-06-04T04:39:59Z", "Completed", &ended), None, "it had just ended");
+        assert_eq!(missed_beside("2026-06-04T04:40:00Z", "Completed", &ended), due);
     }
 }
