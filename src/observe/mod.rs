@@ -37,6 +37,7 @@ pub use observed::{NAMESPACES, Observed, POLICIES};
 pub use recovery_point::{is_pinned, marks_of, recovery_point};
 pub use regime::{Regime, SnapshotLimit};
 pub use survey::Survey;
+pub(crate) use trim::owns_spec;
 pub use unconfirmed::Unconfirmed;
 pub use velero_caches::{SERVER, VeleroSight};
 pub use volumes::volumes;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Container, Namespace, PersistentVolume, PersistentVolumeClaim, PodSpec, PodTemplateSpec,
 };
 use k8s_openapi::api::storage::v1::VolumeAttachment;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::core::PartialObjectMeta;
 use velero::{Backup, BackupSpec, BackupStorageLocation, Schedule};
 
@@ -160,24 +160,32 @@ impl Trim for Deployment {
     }
 }
 
-/// Who has written it stays, if that is us: an object of ours is told apart by it also where its labels are edited.
-fn bare_but_for_its_writer(meta: &mut ObjectMeta) {
-    let fields = meta.managed_fields.take().into_iter().flatten();
-    let ours = fields.filter(|fields| fields.manager.as_deref() == Some(FIELD_MANAGER));
-    let ours = ours.map(|mut fields| {
-        fields.fields_v1 = None;
-        fields
+/// Who has written it stays, and when: if that is us, for an object of ours is told apart by it also where its labels are
+/// edited; and whoever has written to its spec, which may change when a Schedule is due.
+fn bare_but_for_its_writers(meta: &mut ObjectMeta) {
+    let entries = meta.managed_fields.take().into_iter().flatten();
+    let tells =
+        |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(FIELD_MANAGER) || owns_spec(entry);
+    let telling = entries.filter(tells).map(|mut entry| {
+        entry.fields_v1 = None;
+        entry
     });
-    let ours: Vec<_> = ours.collect();
+    let telling: Vec<_> = telling.collect();
     bare_but_for_ours(meta);
-    meta.managed_fields = (!ours.is_empty()).then_some(ours);
+    meta.managed_fields = (!telling.is_empty()).then_some(telling);
+}
+
+/// Whether somebody has written to the spec, as far as is known: what is cut down has but such entries, and ours.
+#[must_use]
+pub(crate) fn owns_spec(entry: &ManagedFieldsEntry) -> bool {
+    entry.fields_v1.as_ref().is_none_or(|fields| fields.0.get("f:spec").is_some())
 }
 
 /// Somebody may write a length of time that Velero cannot read, such as `ttl: 14d`: its CRD takes any text. Such a Schedule
 /// is there, and like nothing that was ever rendered.
 impl Trim for Schedule {
     fn trim(&mut self) {
-        bare_but_for_its_writer(&mut self.metadata);
+        bare_but_for_its_writers(&mut self.metadata);
     }
 
     fn stand_in(metadata: ObjectMeta) -> Option<Self> {
@@ -187,7 +195,7 @@ impl Trim for Schedule {
 
 impl Trim for ConfigMap {
     fn trim(&mut self) {
-        bare_but_for_its_writer(&mut self.metadata);
+        bare_but_for_its_writers(&mut self.metadata);
     }
 }
 

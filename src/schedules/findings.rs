@@ -165,7 +165,10 @@ fn of_course(course: &Course) -> (State, Option<(String, String)>) {
         return failing("VeleroSilent", message.into());
     }
     let missed = course.missed.map(|missed| {
-        failing("BackupMissed", format!("the one due at {missed} was not begun: is Velero's server running?"))
+        failing(
+            "BackupMissed",
+            format!("one is due since {missed}, and was not begun: is Velero's server running?"),
+        )
     });
     let is_newer =
         |failed: &super::read_back::FailedBackup| course.missed_since.is_none_or(|since| failed.at >= since);

@@ -52,7 +52,7 @@ impl Incident {
         });
         let missed = course.missed.zip(course.missed_since).map(|(missed, since)| {
             let about = format!("{}.{}", schedule.name_any(), missed.as_second());
-            let message = format!("the backup due at {missed} was not begun");
+            let message = format!("a backup is due since {missed}, and was not begun");
             incident("VeleroBackupMissed", about, message, since)
         });
         failed.into_iter().chain(missed).collect()

@@ -2,9 +2,10 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use velero::{Backup, BackupPhase, Cron, Schedule, SchedulePhase};
+use kube::ResourceExt;
+use velero::{Backup, BackupPhase, Cron, Schedule, SchedulePhase, labels};
 
-use crate::api::FIELD_MANAGER;
+use crate::observe::owns_spec;
 
 /// How long Velero may take, before that is worth a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,9 @@ pub struct Patience {
     begun: SignedDuration,
 }
 
+/// So much longer while the backup before is under way: Velero begins no other then. No longer, for a server that has died in
+/// the midst of one leaves it so.
+const OVERRUN: SignedDuration = SignedDuration::from_mins(45);
 const ACCEPTED_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 const MISSED_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
@@ -43,7 +47,8 @@ pub struct Course {
     pub period: Option<SignedDuration>,
     /// The newest backup that has ended, if it did not end well.
     pub failed: Option<FailedBackup>,
-    /// The time of a backup that was never begun, where that has not come right since.
+    /// Since when a backup is due that was not begun, where that has not come right since: its time, or when the Schedule was
+    /// last changed, by which the time may have gone by already.
     pub missed: Option<Timestamp>,
     /// Since when that is told.
     pub missed_since: Option<Timestamp>,
@@ -109,7 +114,9 @@ pub fn course<'a>(
 ) -> Course {
     let mut course = Course::default();
     let mut newest_ended: Option<(Timestamp, &Backup)> = None;
+    let mut way = Way::Free(None);
     for backup in backups {
+        way = way.beside(schedule, backup);
         let Some(status) = &backup.status else { continue };
         let Some(phase) = status.phase.as_ref().filter(|phase| phase.is_finished()) else { continue };
         let begun = begun(backup);
@@ -144,10 +151,15 @@ pub fn course<'a>(
         let skipped = status.and_then(|status| status.last_skipped.as_ref());
         let after = skipped.map_or(last, |skipped| skipped.0.max(last));
         if let Some(due) = cron.next(after, &TimeZone::UTC) {
-            // One that was paused for long is due at once: Velero can have seen it only since it was written.
-            let seen = written(schedule).map_or(due, |written| written.max(due));
+            // One that was paused for long, or has a shorter interval now, is due at once, and not since a time that had no
+            // meaning when it came.
+            let since = written(schedule).map_or(due, |written| written.max(due));
+            let seen = match way {
+                Way::Blocked => since.saturating_add(OVERRUN).unwrap_or(Timestamp::MAX),
+                Way::Free(ended) => ended.map_or(since, |ended| ended.max(since)),
+            };
             let until = seen.saturating_add(patience.begun).unwrap_or(Timestamp::MAX);
-            course.missed = (now >= until).then_some(due);
+            course.missed = (now >= until).then_some(since);
             course.missed_since = course.missed.map(|_| until);
             course.period = cron.next(due, &TimeZone::UTC).map(|next| next.duration_since(due));
             wakes.push(until);
@@ -173,11 +185,40 @@ fn complete_until(cron: &Cron, since: Timestamp) -> Option<(Timestamp, Timestamp
     Some((due, due.saturating_add(within).unwrap_or(Timestamp::MAX)))
 }
 
-/// When we last changed it.
+/// Whether the backups of a Schedule let Velero begin another.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// One is under way.
+    Blocked,
+    /// None is; when the last one ended.
+    Free(Option<Timestamp>),
+}
+
+impl Way {
+    /// The same, with one more backup, which may be another Schedule's or a person's.
+    fn beside(self, schedule: &Schedule, backup: &Backup) -> Self {
+        let Self::Free(ended) = self else { return self };
+        if backup.labels().get(labels::SCHEDULE_NAME) != schedule.metadata.name.as_ref() {
+            return self;
+        }
+        let status = backup.status.as_ref();
+        match status.and_then(|status| status.phase.as_ref()) {
+            // It has yet to take its place in the queue, or to read its objects; or it has just done that, at a time that
+            // nothing tells, and Velero looks again within a minute. Those in the queue are in nobody's way.
+            Some(BackupPhase::Queued | BackupPhase::ReadyToStart | BackupPhase::Deleting) => self,
+            Some(phase) if phase.is_finished() => {
+                let end = status.and_then(|status| status.completion_timestamp.as_ref()).map(|end| end.0);
+                Self::Free(end.max(ended))
+            }
+            _ => Self::Blocked,
+        }
+    }
+}
+
+/// When its spec was last changed, by whomever.
 fn written(schedule: &Schedule) -> Option<Timestamp> {
     let writers = schedule.metadata.managed_fields.iter().flatten();
-    let ours = writers.filter(|fields| fields.manager.as_deref() == Some(FIELD_MANAGER));
-    ours.filter_map(|fields| fields.time.as_ref()).map(|time| time.0).max()
+    writers.filter(|entry| owns_spec(entry)).filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
 }
 
 /// When a backup began, or was asked for.

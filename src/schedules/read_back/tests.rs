@@ -150,8 +150,8 @@ fn missed_when_written(now: &str, written: &str) -> Option<Timestamp> {
             "name": "east-team-a",
             "creationTimestamp": "2026-01-01T00:00:00Z",
             "managedFields": [
-                { "manager": FIELD_MANAGER, "operation": "Apply", "time": written },
-                { "manager": "velero-server", "operation": "Update", "time": now },
+                { "manager": "somebody", "operation": "Update", "time": written, "fieldsV1": { "f:spec": {} } },
+                { "manager": "labeller", "operation": "Update", "time": now, "fieldsV1": { "f:metadata": {} } },
             ],
         },
         "spec": { "schedule": "0 * * * *", "template": {}, "paused": false },
@@ -174,5 +174,39 @@ fn a_backup_that_is_not_begun_ten_minutes_after_its_time_is_missed() {
 fn one_that_has_just_been_unpaused_has_not_missed_its_time() {
     let unpaused = "2026-01-01T17:30:00Z";
     assert_eq!(missed_when_written("2026-01-01T17:30:01Z", unpaused), None);
-    assert_eq!(missed_when_written("2026-01-01T17:40:00Z", unpaused), Some(at("2026-01-01T13:00:00Z")));
+    assert_eq!(missed_when_written("2026-01-01T17:40:00Z", unpaused), Some(at(unpaused)), "due since then");
+}
+
+/// Six-hourly until then: at one o'clock nothing was due.
+#[test]
+fn an_interval_that_got_shorter_makes_one_due_since_that_edit() {
+    let edited = "2026-01-01T16:20:00Z";
+    assert_eq!(missed_when_written("2026-01-01T16:29:59Z", edited), None);
+    assert_eq!(missed_when_written("2026-01-01T16:30:00Z", edited), Some(at(edited)));
+}
+
+/// The backup of 3 June as Velero's own Schedule has it, and the next day's time is over.
+fn missed_beside(now: &str, phase: &str, more: &Value) -> Option<Timestamp> {
+    let mut before = backup(3, phase, more);
+    let of_it = (labels::SCHEDULE_NAME.to_owned(), "east-team-a".to_owned());
+    before.metadata.labels.get_or_insert_default().extend([of_it]);
+    stands(now, &enabled("2026-06-03T04:00:00Z"), &[before]).0.missed
+}
+
+#[test]
+fn while_the_one_before_is_under_way_the_next_one_may_come_later() {
+    let due = Some(at("2026-06-04T04:00:00Z"));
+    let under_way = json!({ "completionTimestamp": null });
+    for phase in ["New", "InProgress", "WaitingForPluginOperations", "Finalizing"] {
+        assert_eq!(missed_beside("2026-06-04T04:54:59Z", phase, &under_way), None, "{phase}");
+        assert_eq!(
+            missed_beside("2026-06-04T04:55:00Z", phase, &under_way),
+            due,
+            "is there a server? {phase}"
+        );
+    }
+    assert_eq!(missed_beside("2026-06-04T04:10:00Z", "Queued", &under_way), due, "it is in nobody's way");
+    let ended = json!({ "completionTimestamp": "2026-06-04T04:30:00Z" });
+    assert_eq!(missed_beside("2026-06-04T04:39:59Z", "Completed", &ended), None, "it had just ended");
+    assert_eq!(missed_beside("2026-06-04T04:40:00Z", "Completed", &ended), due);
 }

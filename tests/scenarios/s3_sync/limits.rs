@@ -78,6 +78,8 @@ async fn a_file_that_grows_is_copied_as_long_as_it_was() {
             // No faster than the disk.
             log.sync_data().unwrap();
         }
+        // At least one comes after the copy, on however busy a machine.
+        log.write_all(LINE).unwrap();
     });
     let outcome = site.sync(&workspace).await;
     enough.store(true, Ordering::Relaxed);
