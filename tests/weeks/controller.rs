@@ -15,6 +15,9 @@ use serde_json::json;
 use crate::store::{Refusal, Store};
 use crate::world::{Trouble, World, seconds};
 
+/// Objects by name.
+type Named<K> = BTreeMap<String, Arc<K>>;
+
 /// All that is lost in a restart.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Controller {
@@ -22,7 +25,7 @@ pub(crate) struct Controller {
     /// So many versions its caches are behind, while they are.
     pub(crate) behind: usize,
     /// Namespaces and policies as they were when their watches broke.
-    pub(crate) frozen: Option<(BTreeMap<String, Arc<Namespace>>, BTreeMap<String, Arc<BackupPolicy>>)>,
+    pub(crate) frozen: Option<(Named<Namespace>, Named<BackupPolicy>)>,
     /// What failed, how often, and until when it is left alone.
     failing: BTreeMap<String, (u32, Timestamp)>,
     seen: Option<(u64, BTreeSet<Trouble>)>,
@@ -213,15 +216,12 @@ impl World {
             done
         };
         self.trace.push(format!("{} {name} {done:?}", self.now));
-        match done {
-            Ok(()) => {
-                self.controller.failing.remove(&name);
-            }
-            Err(_) => {
-                let (before, until) = self.controller.failing.entry(name).or_insert((0, self.now));
-                *until = self.now + seconds((5 << (*before).min(6)).min(300));
-                *before += 1;
-            }
+        if done.is_ok() {
+            self.controller.failing.remove(&name);
+        } else {
+            let (before, until) = self.controller.failing.entry(name).or_insert((0, self.now));
+            *until = self.now + seconds((5 << (*before).min(6)).min(300));
+            *before += 1;
         }
     }
 }

@@ -93,8 +93,9 @@ fn is_blocked(
     backups: &BTreeMap<String, Arc<Backup>>,
     counts: impl Fn(&Backup) -> bool,
 ) -> bool {
-    let named = backups.range(format!("{schedule}-")..).take_while(|(name, _)| name.starts_with(schedule));
-    named.into_iter().any(|(_, backup)| {
+    let mut named =
+        backups.range(format!("{schedule}-")..).take_while(|(name, _)| name.starts_with(schedule));
+    named.any(|(_, backup)| {
         let is_its = backup.labels().get(labels::SCHEDULE_NAME).is_some_and(|of| of == schedule);
         let phase = backup.status.as_ref().and_then(|status| status.phase.clone());
         is_its && counts(backup) && matches!(phase, None | Some(BackupPhase::New | BackupPhase::InProgress))
@@ -103,8 +104,9 @@ fn is_blocked(
 
 /// Whether one of its backups has begun and not ended.
 pub(crate) fn is_under_way(schedule: &str, backups: &BTreeMap<String, Arc<Backup>>) -> bool {
-    let named = backups.range(format!("{schedule}-")..).take_while(|(name, _)| name.starts_with(schedule));
-    named.into_iter().any(|(_, backup)| {
+    let mut named =
+        backups.range(format!("{schedule}-")..).take_while(|(name, _)| name.starts_with(schedule));
+    named.any(|(_, backup)| {
         let phase = backup.status.as_ref().and_then(|status| status.phase.as_ref());
         phase.is_some_and(|phase| phase.may_change() && *phase != BackupPhase::Queued)
     })
@@ -165,7 +167,9 @@ impl World {
 
     fn look_at_all(&mut self) {
         let names: Vec<String> = self.store.schedules.keys().cloned().collect();
-        names.iter().for_each(|name| self.look(name));
+        for name in &names {
+            self.look(name);
+        }
         self.dequeue();
     }
 
