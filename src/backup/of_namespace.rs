@@ -105,7 +105,24 @@ fn chosen(look: &Look, survey: &Survey, namespace: &str) -> Result<Schedule, (&'
     if let Some(trouble) = location_trouble(&look.sight, schedule.spec.template.storage_location.as_deref()) {
         return Err((trouble.reason(), trouble.message()));
     }
+    fit(schedule, namespace)?;
     Ok(schedule.as_ref().clone())
+}
+
+/// Whether what a Schedule makes is a backup of the namespace. Somebody may have edited it, even so that it cannot be read: then
+/// it stands there without content, and would make a backup of everything.
+fn fit(schedule: &Schedule, namespace: &str) -> Result<(), (&'static str, String)> {
+    let included: Vec<&str> =
+        schedule.spec.template.included_namespaces.iter().flatten().map(String::as_str).collect();
+    if included == [namespace] {
+        return Ok(());
+    }
+    let message = format!(
+        "the Schedule {} is not as it should be: `agenttier-backup plan --schedules -n {namespace}` shows what is otherwise. The \
+         controller puts it right when its policy makes sense; try again then",
+        schedule.name_any()
+    );
+    Err(("ScheduleEdited", message))
 }
 
 /// Why there is no Schedule, and which policy would give one.

@@ -176,9 +176,14 @@ fn bare_but_for_its_writers(meta: &mut ObjectMeta) {
 }
 
 /// Whether somebody has written to the spec, as far as is known: what is cut down has but such entries, and ours.
+///
+/// Velero's server does not count. It writes `skipImmediately` there once, and from then on each of its writes to the status
+/// is noted as one of an owner of both: there is no status subresource.
 #[must_use]
 pub(crate) fn owns_spec(entry: &ManagedFieldsEntry) -> bool {
-    entry.fields_v1.as_ref().is_none_or(|fields| fields.0.get("f:spec").is_some())
+    let Some(fields) = &entry.fields_v1 else { return true };
+    let fields = fields.0.get("f:spec").and_then(serde_json::Value::as_object);
+    fields.is_some_and(|fields| fields.is_empty() || fields.keys().any(|field| field != "f:skipImmediately"))
 }
 
 /// Somebody may write a length of time that Velero cannot read, such as `ttl: 14d`: its CRD takes any text. Such a Schedule
@@ -229,5 +234,35 @@ impl Trim for Backup {
 impl Trim for BackupStorageLocation {
     fn trim(&mut self) {
         bare(&mut self.metadata);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Who is left of those that have written to a Schedule.
+    fn writers(fields: &Value) -> usize {
+        let schedule = json!({
+            "metadata": { "name": "east-team-a", "managedFields": [
+                { "manager": "somebody", "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": fields },
+            ]},
+            "spec": { "schedule": "@daily", "template": {} },
+        });
+        let mut schedule: Schedule = serde_json::from_value(schedule).expect("a Schedule");
+        schedule.trim();
+        schedule.metadata.managed_fields.map_or(0, |fields| fields.len())
+    }
+
+    /// Velero's server notes each backup in the status; if that counted as an edit, no backup would ever be overdue.
+    #[test]
+    fn who_has_written_to_the_spec_is_kept_but_for_veleros_server() {
+        assert_eq!(writers(&json!({ "f:spec": { "f:paused": {} } })), 1);
+        assert_eq!(writers(&json!({ "f:spec": {} })), 1);
+        assert_eq!(writers(&json!({ "f:metadata": { "f:labels": {} } })), 0);
+        let servers = json!({ "f:spec": { "f:skipImmediately": {} }, "f:status": { "f:lastBackup": {} } });
+        assert_eq!(writers(&servers), 0);
     }
 }

@@ -109,9 +109,12 @@ impl Keeper {
             false
         };
 
-        self.occupancy.see(now, sight.backups.seen().unwrap_or_default());
-        if let Some(errors) = &self.errors {
-            tell_first_errors(errors, now, sight.locations.seen().unwrap_or_default(), &mut courses);
+        // While backups are not seen, what is known of them is kept.
+        if let Some(backups) = sight.backups.seen() {
+            self.occupancy.see(now, backups);
+            if let Some(errors) = &self.errors {
+                tell_first_errors(errors, now, sight.locations.seen().unwrap_or_default(), &mut courses);
+            }
         }
         let wakes = courses.values().filter_map(|course| course.wake);
         let failing = self.failing.values().map(|failing| failing.until);

@@ -27,9 +27,11 @@ impl Occupancy {
         for backup in backups {
             let status = backup.status.as_ref();
             let name = backup.name_any();
-            if status.and_then(|status| status.phase.as_ref()) == Some(&BackupPhase::InProgress) {
+            let phase = status.and_then(|status| status.phase.as_ref());
+            if phase == Some(&BackupPhase::InProgress) {
                 at_work.insert(name);
-            } else if self.at_work.contains(&name) {
+            } else if phase != Some(&BackupPhase::Failed) && self.at_work.contains(&name) {
+                // A server that died in the midst of one calls it failed when it is back, hours later perhaps.
                 let started = status.and_then(|status| status.start_timestamp.as_ref());
                 if let (Some(started), Some(namespace)) = (started, backup.labels().get(NAMESPACE)) {
                     self.held.insert(namespace.clone(), now.duration_since(started.0));
@@ -80,5 +82,8 @@ mod tests {
         occupancy.see(at(1), &backup("Queued"));
         occupancy.see(at(900), &backup("Completed"));
         assert_eq!(occupancy.of("team-a"), None);
+        occupancy.see(at(1000), &backup("InProgress"));
+        occupancy.see(at(30_000), &backup("Failed"));
+        assert_eq!(occupancy.of("team-a"), None, "its server had died");
     }
 }

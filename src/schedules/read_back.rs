@@ -32,7 +32,7 @@ impl Patience {
     }
 }
 
-/// A backup that is due has to be complete within half the time to the one after it, within these bounds.
+/// A backup that is due has to be complete within half the time to the one after it, which is taken within these bounds.
 const COMPLETE_WITHIN: (SignedDuration, SignedDuration) =
     (SignedDuration::from_mins(30), SignedDuration::from_hours(24));
 
@@ -166,8 +166,12 @@ pub fn course<'a>(
         }
         // What is asked of it now, it is asked of it since it was written.
         let since = written(schedule).map_or(created, |written| written.max(created));
-        let since = course.last_success.map_or(since, |success| success.max(since));
-        if let Some((due, until)) = complete_until(cron, since) {
+        let since = course
+            .last_success
+            .into_iter()
+            .chain(skipped.map(|skipped| skipped.0))
+            .fold(since, Timestamp::max);
+        if let Some((due, until)) = complete_until(cron, since, course.took.unwrap_or_default()) {
             course.overdue = (now >= until).then_some(due);
             wakes.push(until);
         }
@@ -176,12 +180,13 @@ pub fn course<'a>(
     course
 }
 
-/// The next time after `since`, and until when its backup has to be complete.
-fn complete_until(cron: &Cron, since: Timestamp) -> Option<(Timestamp, Timestamp)> {
+/// The next time after `since`, and until when its backup has to be complete. One that takes long, since its data is moved,
+/// may take half as long again as the last one.
+fn complete_until(cron: &Cron, since: Timestamp, took: SignedDuration) -> Option<(Timestamp, Timestamp)> {
     let due = cron.next(since, &TimeZone::UTC)?;
     let after = cron.next(due, &TimeZone::UTC)?;
     let (least, most) = COMPLETE_WITHIN;
-    let within = (after.duration_since(due) / 2).clamp(least, most);
+    let within = (after.duration_since(due) / 2).clamp(least, most).max(took.saturating_mul(3) / 2);
     Some((due, due.saturating_add(within).unwrap_or(Timestamp::MAX)))
 }
 

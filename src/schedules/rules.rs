@@ -71,7 +71,9 @@ pub fn velero_rules(policy: &BackupPolicy) -> Result<VeleroRules, Invalid> {
     } else {
         let times = cron(&spec.cron)?;
         let gap = zoned(zone, &spec.cron).ok().and_then(|cron| largest_gap(&cron));
-        if gap.is_some_and(|gap| ttl < gap) {
+        // The night in which clocks are set back makes a week an hour longer.
+        let set_back = SignedDuration::from_hours(1);
+        if gap.is_some_and(|gap| ttl.saturating_add(set_back) < gap) {
             let problem = format!(
                 "{} is shorter than {:#}, the longest time between two backups: there would be times without one",
                 spec.ttl,
@@ -212,10 +214,16 @@ mod tests {
         ] {
             assert_eq!(velero_rules(&policy(change)).expect_err(field).field, field);
         }
-        for (cron, ttl) in
-            [("0 2 * * 1-5", "3d"), ("0 2 1 * *", "31d"), ("0 2 1 1 *", "366d"), ("@every 2h", "2h")]
-        {
-            let said = policy(|spec| (spec.cron, spec.ttl) = (cron.into(), ttl.into()));
+        for (cron, ttl) in [
+            ("0 2 * * 1-5", "3d"),
+            ("0 2 1 * *", "31d"),
+            ("0 2 1 1 *", "366d"),
+            ("@every 2h", "2h"),
+            ("0 2 * * 0", "7d"),
+        ] {
+            let said = policy(|spec| {
+                (spec.cron, spec.ttl, spec.time_zone) = (cron.into(), ttl.into(), "Europe/Berlin".into())
+            });
             assert!(velero_rules(&said).is_ok(), "{cron}");
         }
     }

@@ -149,27 +149,35 @@ pub fn backups_at_once(sight: &VeleroSight) -> u32 {
 #[must_use]
 pub(super) fn takes_csi_snapshots(sight: &VeleroSight) -> bool {
     let is_seen = sight.servers.seen().is_some_and(|servers| !servers.is_empty());
+    // A shell, or a variable: what comes of it is not to be seen here.
+    let is_seen = is_seen && !words(sight).any(|word| word.contains(' ') || word.contains("$("));
     let features =
         || flag(sight, "--features").is_some_and(|given| given.split(',').any(|one| one == "EnableCSI"));
     !is_seen || features()
 }
 
-/// The value of a flag on the server's command line, as `--flag=value` or as two words.
+/// The words of the server's command line.
+fn words(sight: &VeleroSight) -> impl Iterator<Item = &str> {
+    let servers = sight.servers.seen().unwrap_or_default().iter();
+    let server = servers.filter_map(|server| {
+        containers(server).find(|container| container.name == SERVER).or(containers(server).next())
+    });
+    let words = server.flat_map(|container| [&container.command, &container.args]).flatten().flatten();
+    words.map(String::as_str)
+}
+
+/// The value of a flag on the server's command line, as `--flag=value` or as two words; the last one counts.
 fn flag<'a>(sight: &'a VeleroSight, flag: &str) -> Option<&'a str> {
-    let servers = sight.servers.seen().unwrap_or_default();
-    let words = servers
-        .iter()
-        .flat_map(|server| containers(server))
-        .flat_map(|container| container.command.iter().flatten().chain(container.args.iter().flatten()));
-    let mut words = words.map(String::as_str);
+    let mut value = None;
+    let mut words = words(sight);
     while let Some(word) = words.next() {
         match word.strip_prefix(flag) {
-            Some("") => return words.next(),
-            Some(rest) if rest.starts_with('=') => return Some(&rest[1..]),
+            Some("") => value = words.next(),
+            Some(rest) if rest.starts_with('=') => value = Some(&rest[1..]),
             _ => {}
         }
     }
-    None
+    value
 }
 
 /// What is wrong with the location that a policy's backups go to. Names are stable.
@@ -296,6 +304,9 @@ mod tests {
         assert!(!takes(json!(["server", "--features="])));
         assert!(!takes(json!(["server", "--features=EnableCSIx"])));
         assert!(!takes(json!(["server"])));
+        assert!(takes(json!(["server", "--features=", "--features=EnableCSI"])), "the last one counts");
+        assert!(takes(json!(["-c", "exec velero server --features=EnableCSI"])), "who knows");
+        assert!(takes(json!(["server", "--features=$(FEATURES)"])), "who knows");
         let mut unseen = server(&json!({ "name": "velero" }));
         unseen.servers = Holding::Unseen;
         assert!(takes_csi_snapshots(&unseen));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agenttier_backup_plan::marks::MANAGED;
+use agenttier_backup_plan::marks::{MANAGED, POOLED};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
@@ -52,7 +52,8 @@ impl<'a> BoundClaims<'a> {
         } else {
             status.csi_volume_snapshots_attempted
         };
-        let saved = saved.unwrap_or_default();
+        // Those of storage that is not CSI's are saved by a plugin of Velero's, where there is one.
+        let saved = saved.unwrap_or_default() + status.volume_snapshots_attempted.unwrap_or_default();
         (saved < bound).then(|| VolumesMissing { backup: backup.name_any(), saved, bound })
     }
 }
@@ -60,7 +61,10 @@ impl<'a> BoundClaims<'a> {
 fn is_to_be_saved(claim: &PersistentVolumeClaim) -> bool {
     let says = |label: &str| claim.labels().get(label).is_some_and(|said| said == "true");
     let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
-    phase == Some("Bound") && says(MANAGED) && !says(EXCLUDE_FROM_BACKUP)
+    phase == Some("Bound")
+        && says(MANAGED)
+        && !claim.labels().contains_key(POOLED)
+        && !says(EXCLUDE_FROM_BACKUP)
 }
 
 #[cfg(test)]
@@ -112,6 +116,7 @@ mod tests {
         for fine in [
             observed("Pending", &managed, before),
             observed("Bound", &json!({}), before),
+            observed("Bound", &json!({ MANAGED: "true", POOLED: "true" }), before),
             observed("Bound", &json!({ MANAGED: "true", EXCLUDE_FROM_BACKUP: "true" }), before),
             observed("Bound", &managed, "2026-06-01T23:59:30Z"),
         ] {

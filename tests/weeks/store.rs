@@ -67,7 +67,8 @@ impl Store {
             self.create(now, &mut schedule.metadata);
         }
         let is_spec = before.is_none_or(|before| before.spec != schedule.spec);
-        if is_spec || writer == "velero-server" {
+        // Velero writes but one field of the spec, which is its own; the caches leave it out of account.
+        if is_spec && writer != "velero-server" {
             note_writer(now, writer, "Update", &mut schedule.metadata);
         }
         schedule.metadata.resource_version = Some(self.next());

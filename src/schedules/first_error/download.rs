@@ -33,8 +33,8 @@ impl Downloads {
     /// whose URLs may lead to Secrets, cannot be read. One that is left over from before a crash is taken away first.
     pub(super) async fn url(&self, file: ErrorFile, backup: &str) -> Result<String, Unread> {
         self.clear().await?;
-        self.ask(file, backup).await?;
-        let answered = tokio::time::timeout(ANSWERED_WITHIN, self.answer()).await;
+        let asked = self.ask(file, backup).await?;
+        let answered = tokio::time::timeout(ANSWERED_WITHIN, self.answer(&asked)).await;
         // Velero deletes it too, after ten minutes: this is to be quick, and may fail.
         let cleared = self.clear().await;
         let url = answered.unwrap_or(Err(Unread::NoUrl))?;
@@ -44,7 +44,7 @@ impl Downloads {
         Ok(url)
     }
 
-    async fn ask(&self, file: ErrorFile, backup: &str) -> Result<(), Unread> {
+    async fn ask(&self, file: ErrorFile, backup: &str) -> Result<DownloadRequest, Unread> {
         let request = json!({
             "apiVersion": "velero.io/v1",
             "kind": "DownloadRequest",
@@ -53,13 +53,21 @@ impl Downloads {
         });
         self.leadership.check()?;
         let params = PatchParams::apply(FIELD_MANAGER).validation_strict();
-        self.requests.patch(BACKUP_ERRORS, &params, &Patch::Apply(request)).await?;
-        Ok(())
+        Ok(self.requests.patch(BACKUP_ERRORS, &params, &Patch::Apply(request)).await?)
     }
 
-    async fn answer(&self) -> Result<String, Unread> {
+    /// The answer to that very request: another release of ours may use the same Velero, and so the same name.
+    async fn answer(&self, asked: &DownloadRequest) -> Result<String, Unread> {
+        if asked.status.as_ref().is_some_and(|status| status.download_url.is_some()) {
+            // It was there, and is answered for what it asked before.
+            return Err(Unread::NoUrl);
+        }
         loop {
-            let answer = self.requests.get(BACKUP_ERRORS).await?.status.unwrap_or_default();
+            let found = self.requests.get(BACKUP_ERRORS).await?;
+            if found.uid() != asked.uid() || found.spec.target != asked.spec.target {
+                return Err(Unread::NoUrl);
+            }
+            let answer = found.status.unwrap_or_default();
             if let Some(url) = answer.download_url.filter(|url| !url.is_empty()) {
                 return Ok(url);
             }

@@ -122,6 +122,17 @@ fn one_that_was_begun_and_is_never_complete_is_overdue() {
     assert_eq!(overdue("2026-06-03T05:00:00Z", last, &[]), Some(at("2026-06-01T04:00:00Z")));
 }
 
+/// Hours of copying are no reason to wake anybody.
+#[test]
+fn one_that_moves_its_data_may_take_as_long_as_it_does() {
+    let moved =
+        |day, phase: &str| backup(day, phase, &json!({ "completionTimestamp": "2026-06-02T20:00:00Z" }));
+    let backups = [moved(2, "Completed"), backup(3, "WaitingForPluginOperations", &json!({}))];
+    let overdue = |now: &str| stands(now, &enabled("2026-06-03T04:00:05Z"), &backups).0.overdue;
+    assert_eq!(overdue("2026-06-04T03:59:59Z"), None, "the last one took 16 hours");
+    assert_eq!(overdue("2026-06-04T04:00:00Z"), Some(at("2026-06-03T04:00:00Z")));
+}
+
 #[test]
 fn velero_is_given_more_time_where_it_has_more_to_look_at() {
     assert_eq!(Patience::with(0).begun, MISSED_AFTER);

@@ -20,7 +20,9 @@ impl Cluster {
     pub(crate) async fn start_storage(&self) -> Result<()> {
         let crds = async {
             self.install_crds(&self.toolbox.crds).await?;
-            let args = [self.generous_client(), vec!["--worker-threads=20".to_owned()]].concat();
+            // What they lose when the API server dies is looked at again after this; 15 min by default.
+            let own = vec!["--worker-threads=20".to_owned(), "--resync-period=1m".to_owned()];
+            let args = [self.generous_client(), own].concat();
             self.start_component("snapshot-controller", args.clone()).await?;
             let socket = format!("--csi-address={}", self.driver_socket().display());
             self.start_component("csi-snapshotter", [args, vec![socket]].concat()).await?;
