@@ -102,7 +102,7 @@ fn a_troubled_fortnight_breaks_no_promise(seed: u64) {
         && counts.missed_told >= 6
         && counts.failed_told >= 20
         && counts.passes_behind >= 40
-        && counts.passes_uncertain >= 40
+        && counts.passes_uncertain >= 25
         && counts.passes_obstructed >= 20
         && counts.settled >= 80
         && counts.fresh >= 200;
