@@ -222,7 +222,7 @@ mod tests {
             ("0 2 * * 0", "7d"),
         ] {
             let said = policy(|spec| {
-                (spec.cron, spec.ttl, spec.time_zone) = (cron.into(), ttl.into(), "Europe/Berlin".into())
+                (spec.cron, spec.ttl, spec.time_zone) = (cron.into(), ttl.into(), "Europe/Berlin".into());
             });
             assert!(velero_rules(&said).is_ok(), "{cron}");
         }
