@@ -31,6 +31,7 @@ pub async fn of_namespace(
     namespace: &str,
 ) -> Result<Made, BackupError> {
     let survey = Box::pin(Survey::take(client, Some(namespace))).await?;
+    survey.require(namespace)?;
     let mut look = Look::take(client, said, &survey).await?;
     let refuse = |(reason, message): (&'static str, String)| BackupError::NotByVelero {
         namespace: namespace.to_owned(),
@@ -139,6 +140,9 @@ fn missing(look: &Look, survey: &Survey, namespace: &str) -> String {
             format!("its BackupPolicy {policy} would give it one with spec.velero.enabled: true")
         }
         Some(Rule::Suspended { policy }) => format!("its BackupPolicy {policy} is suspended"),
+        Some(Rule::Excluded { policy }) => format!(
+            "its BackupPolicy {policy} wants one, and its label velero.io/exclude-from-backup=true has Velero leave it out"
+        ),
         Some(Rule::Invalid { policy }) => {
             format!("its BackupPolicy {policy} makes no sense; `agenttier-backup plan` says what is wrong")
         }

@@ -26,6 +26,7 @@ pub async fn of_sandbox(
     name: &str,
 ) -> Result<Made, BackupError> {
     let survey = Box::pin(Survey::take(client, Some(namespace))).await?;
+    survey.require(namespace)?;
     let now = clock.now();
     let made = |name_of_snapshot: String, already| Made {
         layer: Layer::Snapshot,

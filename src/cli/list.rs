@@ -124,6 +124,9 @@ impl List {
             .map(Row::Snapshot)
             .chain(saved.map(Row::Velero))
             .collect();
+        if let (true, Some(namespace)) = (rows.is_empty(), &self.scope.namespace) {
+            survey.require(namespace)?;
+        }
         rows.sort_by(|a, b| b.key().cmp(&a.key()));
         self.output.print(&rows, |rows| print(now, rows))
     }

@@ -159,18 +159,23 @@ impl Plan {
     }
 
     async fn look(&self, cluster: &Cluster) -> anyhow::Result<Sight> {
-        let namespace = self.scope.namespace.as_deref();
-        let mut sight = if self.files.is_empty() { self.ask(cluster).await? } else { self.read()? };
-        if let Some(namespace) = namespace {
-            sight.velero.narrow(namespace);
-        }
-        Ok(sight)
+        if self.files.is_empty() { self.ask(cluster).await } else { self.read() }
     }
 
     async fn ask(&self, cluster: &Cluster) -> anyhow::Result<Sight> {
         let Connection { client, clock } = cluster.connect(Purpose::Calls).await?;
-        let survey = Box::pin(Survey::take(&client, self.scope.namespace.as_deref())).await?;
-        let velero = Look::take(&client, &self.velero.said(), &survey).await?;
+        let namespace = self.scope.namespace.as_deref();
+        let survey = Box::pin(Survey::take(&client, namespace)).await?;
+        let mut velero = Look::take(&client, &self.velero.said(), &survey).await?;
+        if let Some(namespace) = namespace {
+            velero.narrow(namespace);
+            if survey.observed.snapshots.is_empty()
+                && velero.sight.schedules.seen().is_none_or(<[_]>::is_empty)
+            {
+                survey.require(namespace)?;
+            }
+        }
+        velero.take_backups_of_gone(&client, &survey.observed).await;
         // As the controller sees it: by the clock that the answers have told.
         Ok(Sight { survey, velero, notes: Vec::new(), now: clock.now() })
     }
@@ -184,7 +189,10 @@ impl Plan {
         if let Some(namespace) = namespace {
             survey.narrow(namespace);
         }
-        let (velero, note) = Look::of_manifests(&self.velero.said(), &survey);
+        let (mut velero, note) = Look::of_manifests(&self.velero.said(), &survey);
+        if let Some(namespace) = namespace {
+            velero.narrow(namespace);
+        }
         notes.extend(note);
         if velero.is_wanted() && survey.schedules.is_empty() {
             notes.push(schedules::NONE_GIVEN.to_owned());

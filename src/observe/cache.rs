@@ -1,8 +1,8 @@
 //! The cache of one kind, and the watch that fills it.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use futures::future::BoxFuture;
@@ -14,7 +14,9 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use velero::Backup;
 
+use super::backup_shelf::Shelf;
 use super::following::Following;
 use super::library::Holding;
 use super::observed::watch_config;
@@ -26,6 +28,11 @@ use super::unreadable::{note, readable};
 /// All objects of a kind, and whether that is all of them.
 pub(super) struct Cache<K: Resource<DynamicType = ()> + 'static> {
     pub(super) store: Store<K>,
+    pub(super) health: Health,
+}
+
+/// Whether a cache is kept up to date.
+pub(super) struct Health {
     pub(super) following: Following,
     /// The status code that it has been refused with for a while; 0 where it has not.
     refused: Arc<AtomicU16>,
@@ -41,7 +48,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     pub(super) fn named(&self, kind: &'static str) -> Named<'_> {
-        (kind, Box::pin(self.store.wait_until_ready()), &self.following)
+        (kind, Box::pin(self.store.wait_until_ready()), &self.health.following)
     }
 
     /// What it holds; `None` as long as it was never filled.
@@ -49,13 +56,20 @@ where
         matches!(self.store.wait_until_ready().now_or_never(), Some(Ok(()))).then(|| self.store.state())
     }
 
+    /// What there is to say where nobody waits for the cache to be filled.
+    pub(super) fn holding(&self) -> Holding<K> {
+        self.health.holding(|| self.once_filled())
+    }
+}
+
+impl Health {
     /// Whether it has been said for a while that there is no such kind.
     pub(super) fn has_no_kind(&self) -> bool {
         !self.is_trusted() && self.refused.load(Ordering::Relaxed) == 404
     }
 
     fn is_trusted(&self) -> bool {
-        self.following.doubt(Instant::now()).is_none()
+        self.doubt().is_none()
     }
 
     /// What it is not kept up to date for, in the words of whoever stands in its way.
@@ -63,14 +77,12 @@ where
         self.following.doubt(Instant::now())
     }
 
-    /// What there is to say where nobody waits for the cache to be filled.
-    pub(super) fn holding(&self) -> Holding<K> {
-        let trusted = self.is_trusted();
-        match self.store.wait_until_ready().now_or_never() {
-            Some(Ok(())) if trusted => Holding::Seen(self.store.state()),
-            _ if !trusted && self.refused.load(Ordering::Relaxed) != 0 => Holding::Refused,
-            _ => Holding::Unseen,
+    /// What there is to say of a cache that holds this, once it was filled.
+    pub(super) fn holding<K>(&self, held: impl FnOnce() -> Option<Vec<Arc<K>>>) -> Holding<K> {
+        if self.is_trusted() {
+            return held().map_or(Holding::Unseen, Holding::Seen);
         }
+        if self.refused.load(Ordering::Relaxed) == 0 { Holding::Unseen } else { Holding::Refused }
     }
 }
 
@@ -119,6 +131,40 @@ where
     follow(following, api, changed, watches, config)
 }
 
+/// The backups of one namespace.
+pub(super) struct BackupCache {
+    shelf: Arc<Mutex<Shelf>>,
+    pub(super) health: Health,
+}
+
+impl BackupCache {
+    pub(super) fn watch(
+        namespace: &str,
+        client: &Client,
+        changed: &Arc<Notify>,
+        watches: &mut JoinSet<()>,
+        config: watcher::Config,
+    ) -> Self {
+        let following = Following::new(changed.clone());
+        let api = Api::namespaced(following.client(client), namespace);
+        let shelf = Arc::new(Mutex::new(Shelf::default()));
+        let filled = shelf.clone();
+        let health =
+            keep_up(following, api, changed, watches, config, move |event| lock(&filled).take(event));
+        Self { shelf, health }
+    }
+
+    /// Those that tell how the Schedules stand.
+    pub(super) fn holding(&self) -> Holding<Backup> {
+        self.health.holding(|| lock(&self.shelf).telling())
+    }
+}
+
+/// What is on it is whole after each event.
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn follow<K>(
     following: Following,
     api: Api<DeserializeGuard<K>>,
@@ -130,10 +176,31 @@ where
     K: Resource<DynamicType = ()> + Trim + Default + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, mut writer) = reflector::store();
+    let held = store.clone();
+    let take = move |event: watcher::Event<K>| {
+        let event = event.modify(Trim::trim);
+        let is_news = is_news(&held, &event);
+        writer.apply_watcher_event(&event);
+        is_news
+    };
+    Cache { store, health: keep_up(following, api, changed, watches, config, take) }
+}
+
+/// Follows a kind; `take` takes up what there is to know, and says whether it is anything new.
+fn keep_up<K>(
+    following: Following,
+    api: Api<DeserializeGuard<K>>,
+    changed: &Arc<Notify>,
+    watches: &mut JoinSet<()>,
+    config: watcher::Config,
+    mut take: impl FnMut(watcher::Event<K>) -> bool + Send + 'static,
+) -> Health
+where
+    K: Resource<DynamicType = ()> + Trim + Default + Clone + Debug + DeserializeOwned + Send + 'static,
+{
     let events = watcher(api, config);
     let refused = Arc::new(AtomicU16::new(0));
-    let held = store.clone();
-    let cache = Cache { store, following: following.clone(), refused: refused.clone() };
+    let health = Health { following: following.clone(), refused: refused.clone() };
     let changed = changed.clone();
     watches.spawn(async move {
         let mut events = std::pin::pin!(events);
@@ -171,16 +238,14 @@ where
             note(&following, &event);
             let mut quiet = matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
             if let Some(event) = readable(event) {
-                let event = event.modify(Trim::trim);
-                quiet |= !is_news(&held, &event);
-                writer.apply_watcher_event(&event);
+                quiet |= !take(event);
             }
             if !quiet {
                 changed.notify_one();
             }
         }
     });
-    cache
+    health
 }
 
 /// Whether an event says anything that is not known.

@@ -141,7 +141,7 @@ impl Caches {
     /// Policies that exist and cannot be read.
     #[must_use]
     pub fn unreadable_policies(&self) -> Vec<String> {
-        self.policies.following.unreadable()
+        self.policies.health.following.unreadable()
     }
 
     /// Every cache that snapshots need: its kind, its being filled, and whether it is kept up to date.

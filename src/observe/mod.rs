@@ -1,6 +1,7 @@
 //! Observing: what the API server holds, turned into what the planner reasons about.
 
 mod agenttier_loop;
+mod backup_shelf;
 mod cache;
 mod caches;
 mod following;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use agenttier_backup_plan::{Governance, HeldBack, Verdict};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
@@ -75,6 +75,20 @@ impl Survey {
             library: Library::default(),
         };
         Ok(survey)
+    }
+
+    /// Refuses a namespace that is not there; where namespaces cannot be read, it is believed to be.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn require(&self, namespace: &str) -> anyhow::Result<()> {
+        let is_there = |there: &Arc<Namespace>| there.metadata.name.as_deref() == Some(namespace);
+        let is_hidden = self.hidden.iter().any(|kind| kind == super::NAMESPACES);
+        ensure!(
+            is_hidden || self.observed.namespaces.iter().any(is_there),
+            "there is no namespace {namespace}"
+        );
+        Ok(())
     }
 
     pub(super) fn note<K: Resource<DynamicType = ()>>(&mut self, list: Listed<K>) -> Vec<Arc<K>> {
@@ -231,7 +245,8 @@ async fn namespaces(client: &Client, only: Option<&str>) -> anyhow::Result<Liste
     let Some(name) = only else { return list_of_cluster(client).await };
     match Api::<Namespace>::all(client.clone()).get_opt(name).await {
         Ok(Some(namespace)) => Ok(Listed::Seen(vec![DeserializeGuard(Ok(namespace))])),
-        Ok(None) => bail!("there is no namespace {name}"),
+        // What was kept of it may be there.
+        Ok(None) => Ok(Listed::Seen(Vec::new())),
         Err(error) if is_forbidden(&error) => Ok(Listed::Hidden),
         Err(error) => Err(error).with_context(|| format!("cannot read namespace {name}")),
     }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use velero::{Backup, BackupStorageLocation, Schedule};
 
-use super::cache::{Cache, watch_in};
+use super::cache::{BackupCache, Cache, watch_in};
 use super::library::Holding;
 use super::observed::watch_config;
 
@@ -25,7 +25,7 @@ const OF_SCHEDULES: &str = "app.kubernetes.io/managed-by=agenttier-backup";
 pub(super) struct VeleroCaches {
     namespace: String,
     schedules: Cache<Schedule>,
-    backups: Cache<Backup>,
+    backups: BackupCache,
     locations: Cache<BackupStorageLocation>,
     servers: Cache<Deployment>,
     maps: Cache<ConfigMap>,
@@ -38,7 +38,8 @@ pub struct VeleroSight {
     pub namespace: String,
     /// Its Schedules, ours and others.
     pub schedules: Holding<Schedule>,
-    /// Its backups out of Schedules of ours, also those of other clusters that use the same store.
+    /// Its backups out of Schedules of ours, also those of other clusters that use the same store. Out of the controller's caches,
+    /// of those that have ended but the ones that tell how their Schedule stands.
     pub backups: Holding<Backup>,
     /// Where backups are kept.
     pub locations: Holding<BackupStorageLocation>,
@@ -65,7 +66,13 @@ impl VeleroCaches {
         Self {
             namespace: namespace.to_owned(),
             schedules: watch_in(namespace, client, changed, watches, watch_config()),
-            backups: watch_in(namespace, client, changed, watches, watch_config().labels(OF_SCHEDULES)),
+            backups: BackupCache::watch(
+                namespace,
+                client,
+                changed,
+                watches,
+                watch_config().labels(OF_SCHEDULES),
+            ),
             locations: watch_in(namespace, client, changed, watches, watch_config()),
             servers: watch_in(namespace, client, changed, watches, named(SERVER)),
             maps: watch_in(namespace, client, changed, watches, named(map)),
@@ -75,11 +82,11 @@ impl VeleroCaches {
     /// What they hold now.
     pub(super) fn sight(&self) -> VeleroSight {
         let doubts = [
-            ("schedules.velero.io", self.schedules.doubt()),
-            ("backups.velero.io", self.backups.doubt()),
-            ("backupstoragelocations.velero.io", self.locations.doubt()),
-            ("deployments.apps", self.servers.doubt()),
-            ("configmaps", self.maps.doubt()),
+            ("schedules.velero.io", self.schedules.health.doubt()),
+            ("backups.velero.io", self.backups.health.doubt()),
+            ("backupstoragelocations.velero.io", self.locations.health.doubt()),
+            ("deployments.apps", self.servers.health.doubt()),
+            ("configmaps", self.maps.health.doubt()),
         ];
         VeleroSight {
             namespace: self.namespace.clone(),
@@ -88,7 +95,7 @@ impl VeleroCaches {
             locations: self.locations.holding(),
             servers: self.servers.holding(),
             maps: self.maps.holding(),
-            absent: self.schedules.has_no_kind(),
+            absent: self.schedules.health.has_no_kind(),
             hidden: doubts.into_iter().filter_map(|(kind, doubt)| Some((kind, doubt?))).collect(),
         }
     }

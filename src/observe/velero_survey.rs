@@ -4,8 +4,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::ListParams;
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use velero::{Backup, Schedule};
@@ -15,6 +16,9 @@ use super::survey::{list, name_of};
 use super::trim::Trim;
 use super::velero_caches::{SERVER, VeleroSight};
 use crate::api_error::{is_forbidden, sentence};
+
+/// So many requests are under way at once.
+const AT_ONCE: usize = 8;
 
 /// What came of a list.
 struct Look<K> {
@@ -55,6 +59,33 @@ impl VeleroSight {
         let backups = look::<Backup>(client, &self.namespace, ListParams::default().labels(labels)).await?;
         self.backups = self.note("backups.velero.io", backups);
         Ok(())
+    }
+
+    /// Reads one backup of each of these Schedules, if there is one.
+    ///
+    /// That they cannot be read is told in `hidden`, whatever the reason.
+    pub(crate) async fn take_one_backup_of_each(&mut self, client: &Client, schedules: &[String]) {
+        let api = Api::<Backup>::namespaced(client.clone(), &self.namespace);
+        let one_of = async |schedule: &String| {
+            let labels = format!("{}={schedule}", velero::labels::SCHEDULE_NAME);
+            api.list_metadata(&ListParams::default().labels(&labels).limit(1)).await
+        };
+        let asked = futures::stream::iter(schedules).map(one_of).buffered(AT_ONCE);
+        let found: kube::Result<Vec<_>> = asked.try_collect().await;
+        match found {
+            Ok(lists) => {
+                let one = |meta: PartialObjectMeta<Backup>| {
+                    let mut backup = Backup::new("", velero::BackupSpec::default());
+                    backup.metadata = meta.metadata;
+                    Arc::new(backup)
+                };
+                self.backups = Holding::Seen(lists.into_iter().flatten().map(one).collect());
+            }
+            Err(error) => {
+                self.backups = Holding::Refused;
+                self.hidden.push(("backups.velero.io", sentence(&error)));
+            }
+        }
     }
 
     /// Of files in place of a cluster: these Schedules, and for the rest a Velero without anything.

@@ -110,6 +110,8 @@ pub enum Reason {
     WorkspaceLeftOut,
     /// Another cluster of the same name puts its backups where this one's are.
     ClusterNameShared,
+    /// A backup by Velero is kept for less than twice the time between two: where one fails, there may be none.
+    BackupsKeptBriefly,
     /// Velero's backups take longer, all together, than there is time between two of each.
     BackupQueueFull,
     /// An order failed in a way that has no name here.

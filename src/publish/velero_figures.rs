@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::gauge::{as_float, gauge, value};
-use super::velero_told::{TEMPLATE_INVALID, VELERO_WITHOUT_CSI, VOLUME_POLICY_REFUSED};
+use super::velero_told::{INVALID_SPEC, TEMPLATE_INVALID, VELERO_WITHOUT_CSI, VOLUME_POLICY_REFUSED};
 use crate::schedules::{Findings, LocationTrouble, Obstacle, State};
 
 /// Figures of one pass: no namespace has a name in them.
@@ -73,7 +73,8 @@ impl VeleroFigures {
     }
 }
 
-/// What is wrong with policies as such, by the reasons that their condition has.
+/// What is wrong with policies as such, by the reasons that their condition has. Under one that is suspended nothing is to
+/// be done, and so nothing can be wrong.
 fn troubles(findings: &Findings) -> BTreeSet<(String, &'static str)> {
     let locations =
         findings.locations.iter().map(|(policy, trouble)| (policy, LocationTrouble::reason(trouble)));
@@ -89,5 +90,9 @@ fn troubles(findings: &Findings) -> BTreeSet<(String, &'static str)> {
             findings.namespaces.iter().map(|found| &found.policy).filter(|policy| !policy.is_empty());
         policies.map(move |policy| (policy, reason))
     });
-    locations.chain(templates).chain(of_all).map(|(policy, reason)| (policy.clone(), reason)).collect()
+    let invalid = findings.invalid.keys().map(|policy| (policy, INVALID_SPEC));
+    let all = invalid.chain(locations).chain(templates).chain(of_all);
+    all.filter(|(policy, _)| !findings.suspended.contains(*policy))
+        .map(|(policy, reason)| (policy.clone(), reason))
+        .collect()
 }

@@ -8,11 +8,13 @@ use kube::{Resource, ResourceExt};
 
 use super::tally::Tally;
 use crate::api::{BackupPolicy, LaggingNamespace, VeleroStatus};
-use crate::schedules::{Finding, Findings, Obstacle, State, velero_rules};
+use crate::schedules::{Finding, Findings, Obstacle, State};
 
 /// The condition that Velero backs up what it is to back up.
 pub(super) const VELERO_READY: &str = "VeleroReady";
 
+/// Its reason where what the policy says of Velero makes no sense.
+pub(super) const INVALID_SPEC: &str = "InvalidSpec";
 /// Its reason where hooks or extraTemplate hold what no Backup can.
 pub(super) const TEMPLATE_INVALID: &str = "TemplateInvalid";
 /// Its reason where the ConfigMap that every Schedule names cannot be put in place.
@@ -57,8 +59,8 @@ fn verdict(
     findings: &Findings,
     counted: &Counted,
 ) -> (&'static str, String, String) {
-    if let Err(invalid) = velero_rules(policy) {
-        return ("False", "InvalidSpec".into(), invalid.to_string());
+    if let Some(invalid) = findings.invalid.get(name) {
+        return ("False", INVALID_SPEC.into(), invalid.to_string());
     }
     if let Some(obstacle) = &findings.obstacle {
         let status = if matches!(obstacle, Obstacle::VeleroUnseen(_)) { "Unknown" } else { "False" };
@@ -94,6 +96,14 @@ fn verdict(
         return ("Unknown", reason.to_owned(), format!("{of}: {}", counted.unknown));
     }
     match () {
+        () if counted.stale > 0 => (
+            "Unknown",
+            "AwaitingBackups".into(),
+            format!(
+                "{of}; {} await one: what they have is too old, and what is asked of them is new",
+                counted.stale
+            ),
+        ),
         () if counted.awaited > 0 => (
             "Unknown",
             "AwaitingFirstBackups".into(),
@@ -122,6 +132,8 @@ struct Counted<'a> {
     scheduled: u32,
     backed_up: u32,
     awaited: u32,
+    /// Of those that have one.
+    stale: u32,
     failing: Tally<&'a str>,
     paused: Tally<&'a str>,
     unknown: Tally<&'a str>,
@@ -148,6 +160,7 @@ impl<'a> Counted<'a> {
                 return;
             }
             (State::BackedUp, _) => self.backed_up += 1,
+            (State::Awaited, _) if finding.last_success.is_some() => self.stale += 1,
             (State::Awaited, _) => self.awaited += 1,
             (State::Unknown, Some((reason, message))) => {
                 self.unknown.count(reason, namespace, Some(message));
@@ -209,7 +222,13 @@ pub(super) fn velero_notices(policy: &BackupPolicy, findings: &Findings) -> Vec<
             load * 100.0
         ),
     });
-    conflicts.into_iter().chain(left_out).chain(shared).chain(load).collect()
+    let briefly = findings.kept_briefly.contains(&policy.name_any()).then(|| Notice {
+        reason: Reason::BackupsKeptBriefly,
+        message: "spec.velero.ttl is less than twice the time between two backups: where one fails, or takes long, the one before \
+                  it may be gone"
+            .to_owned(),
+    });
+    conflicts.into_iter().chain(left_out).chain(briefly).chain(shared).chain(load).collect()
 }
 
 #[cfg(test)]
@@ -273,6 +292,16 @@ mod tests {
         let (condition, _) = velero_told(&policy, &Findings::default()).expect("it wants some");
         assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("Unknown", "Paused"));
         assert!(condition.message.contains("suspended"), "{}", condition.message);
+    }
+
+    #[test]
+    fn an_old_backup_beside_a_new_schedule_is_no_success() {
+        let old = Finding { last_success: Some(Timestamp::UNIX_EPOCH), ..found("a", State::Awaited, None) };
+        assert_eq!(
+            told(vec![old, found("b", State::BackedUp, None)]).0,
+            "Unknown AwaitingBackups: 1 of 2 namespaces backed up; 1 await one: what they have is too old, and what is asked \
+             of them is new"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What there is to say of the backups of each namespace, and of each policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agenttier_backup_plan::schedules::{Plan, Why, Wish};
 use jiff::{SignedDuration, Timestamp};
@@ -8,14 +8,16 @@ use serde::Serialize;
 
 use super::incident::Incident;
 use super::read_back::{Course, VolumesMissing};
+use super::rules::{VeleroRegime, VeleroRules};
 use super::site::{LocationTrouble, Obstacle};
+use crate::observe::Invalid;
 
 /// How a namespace's backups by Velero stand. Names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum State {
     /// There is a complete backup from within the time between two.
     BackedUp,
-    /// Its Schedule is new, and its first backup is to come.
+    /// Its Schedule is new, or was changed after the last backup had grown old; one is to come.
     Awaited,
     /// It is paused on purpose.
     Paused,
@@ -61,7 +63,11 @@ pub struct Findings {
     pub unread: Option<Obstacle>,
     /// Velero's server takes no snapshots of CSI volumes.
     pub without_csi: bool,
-    /// What is wrong with the location that a policy's backups go to, by policy.
+    /// What makes no sense in a policy, by policy.
+    pub invalid: BTreeMap<String, Invalid>,
+    /// The policies that are suspended: no backups are to be made.
+    pub suspended: BTreeSet<String>,
+    /// What is wrong with the location that a policy's backups go to, by policy; of one that is suspended, nothing.
     pub locations: BTreeMap<String, LocationTrouble>,
     /// By policy, fields of its extraTemplate that have no part in its Schedules.
     pub conflicts: BTreeMap<String, Vec<String>>,
@@ -75,11 +81,27 @@ pub struct Findings {
     pub left_out: BTreeMap<String, Vec<String>>,
     /// How many backups Velero makes at once.
     pub at_once: u32,
+    /// The policies under which a backup that fails may leave none.
+    pub kept_briefly: BTreeSet<String>,
     /// Another cluster of the same name puts its backups where ours are.
     pub shared_name: Option<String>,
 }
 
 impl Findings {
+    /// What there is to say of the policies by themselves, whatever there is of Velero.
+    pub(super) fn of_policies(regime: &VeleroRegime, obstacle: Option<Obstacle>) -> Self {
+        let kept_briefly = |(policy, rules): (&String, &Result<VeleroRules, Invalid>)| {
+            rules.as_ref().is_ok_and(VeleroRules::is_kept_briefly).then(|| policy.clone())
+        };
+        Self {
+            obstacle,
+            invalid: regime.invalid(),
+            suspended: regime.suspended.clone(),
+            kept_briefly: regime.policies.iter().filter_map(kept_briefly).collect(),
+            ..Self::default()
+        }
+    }
+
     /// Which share of the time Velero is at work with backups of namespaces, 1 being all that there is: a backup counts for as
     /// long as it holds a place in the queue. Where that was not seen yet it counts like the others; while it was seen of
     /// none, as long as it took in all, which is more. `None` while no one has come to its end.
@@ -109,13 +131,13 @@ impl Finding {
     pub fn of(
         plan: &Plan,
         course: Option<&Course>,
-        failure: Option<(&str, &str)>,
+        failure: Option<(&str, String)>,
         unread: Option<&Obstacle>,
     ) -> Self {
         let told = |reason: &str, message: String| Some((reason.to_owned(), message));
         let mut state = State::Failing;
         let trouble = match (plan.wish, failure) {
-            (_, Some((reason, message))) => told(reason, message.to_owned()),
+            (_, Some((reason, message))) => told(reason, message),
             (Wish::Untouched(why), None) => {
                 if why == Why::NotCertain {
                     state = State::Unknown;
@@ -200,7 +222,8 @@ fn of_course(course: &Course) -> (State, Option<(String, String)>) {
             format!("{backup} is complete, but of {bound} bound volumes it holds {saved}: {why}"),
         );
     }
-    (if course.last_success.is_some() { State::BackedUp } else { State::Awaited }, None)
+    let is_fresh = course.last_success.is_some() && !course.stale;
+    (if is_fresh { State::BackedUp } else { State::Awaited }, None)
 }
 
 /// The stable name of a reason.
@@ -208,6 +231,7 @@ pub(super) fn name_of(why: Why) -> &'static str {
     match why {
         Why::NamespaceGone => "NamespaceGone",
         Why::NamespaceTerminating => "NamespaceTerminating",
+        Why::NamespaceExcluded => "NamespaceExcluded",
         Why::PolicySuspended => "PolicySuspended",
         Why::PolicyInvalid => "PolicyInvalid",
         Why::PolicyOff => "PolicyOff",
@@ -232,7 +256,10 @@ pub(super) fn why_untouched(why: Why, schedule: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use velero::BackupPhase;
+
     use super::*;
+    use crate::schedules::read_back::FailedBackup;
 
     fn found(period_hours: i64, held: Option<i64>, took: Option<i64>) -> Finding {
         let plan = Plan {
@@ -264,12 +291,52 @@ mod tests {
         assert_eq!(load(1, vec![found(1, None, Some(30)), found(2, None, None)]), Some(75.0));
     }
 
+    /// The names are alerted on.
+    #[test]
+    fn whatever_is_wrong_has_its_reason_and_its_words() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let good = || Course { last_success: Some(at(1)), ..Course::default() };
+        let failed = |phase| {
+            let (name, message) = ("b1".to_owned(), "2 errors".to_owned());
+            let failed = FailedBackup { name, phase, message, at: at(2), errors: None, to_come: false };
+            Course { failed: Some(failed), ..good() }
+        };
+        let missing = VolumesMissing { backup: "b1".into(), saved: 1, bound: 2 };
+        for (course, reason, words) in [
+            (Course { rejected: Some("no cron".into()), ..good() }, "ScheduleRejected", "no cron"),
+            (Course { unheeded: true, ..Course::default() }, "VeleroSilent", "is its server running"),
+            (failed(BackupPhase::PartiallyFailed), "BackupPartiallyFailed", "b1: 2 errors"),
+            (failed(BackupPhase::Failed), "BackupFailed", "b1: 2 errors"),
+            (failed(BackupPhase::FailedValidation), "BackupFailed", "b1: 2 errors"),
+            (Course { missed: Some(at(3)), ..good() }, "BackupMissed", "1970-01-01T00:00:03Z"),
+            (
+                Course { overdue: Some(at(4)), ..good() },
+                "BackupOverdue",
+                "since that of 1970-01-01T00:00:01Z",
+            ),
+            (Course { overdue: Some(at(4)), ..Course::default() }, "BackupOverdue", "no complete backup yet"),
+            (
+                Course { volumes_missing: Some(missing), ..good() },
+                "VolumesMissing",
+                "of 2 bound volumes it holds 1",
+            ),
+        ] {
+            let (state, trouble) = of_course(&course);
+            let (told, message) = trouble.expect(reason);
+            assert_eq!((state, told.as_str()), (State::Failing, reason));
+            assert!(message.contains(words), "{reason}: {message}");
+        }
+        assert_eq!(of_course(&good()), (State::BackedUp, None));
+        assert_eq!(of_course(&Course { stale: true, ..good() }), (State::Awaited, None));
+        assert_eq!(of_course(&Course::default()), (State::Awaited, None));
+    }
+
     #[test]
     fn the_newest_of_what_went_wrong_is_told() {
         let at = |second| Timestamp::from_second(second).expect("a time");
-        let failed = super::super::read_back::FailedBackup {
+        let failed = FailedBackup {
             name: "b1".into(),
-            phase: velero::BackupPhase::Failed,
+            phase: BackupPhase::Failed,
             message: "no".into(),
             at: at(100),
             errors: None,

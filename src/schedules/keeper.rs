@@ -1,18 +1,20 @@
 //! Keeping the Schedules: what a pass leaves for the next one, and the calls.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::Client;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::ClusterIdentity;
+use super::contest::Contests;
 use super::findings::Findings;
 use super::first_error::{FirstErrors, tell_first_errors};
 use super::occupancy::Occupancy;
-use super::orders::{Order, Orders, SERVERS};
+use super::orders::{Order, SERVERS};
 use super::report::Report;
 use super::rules::VeleroRegime;
 use super::site::{Obstacle, usable};
@@ -23,6 +25,8 @@ use crate::deadline::CALL_DEADLINE;
 use crate::leader::Leadership;
 use crate::observe::{Observed, VeleroSight};
 
+/// The reason of an object that somebody else writes again and again.
+const CONTESTED: &str = "Contested";
 /// After this long a pass begins no further write of Layer 2, and leaves the rest to the next one.
 const BEGUN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -36,6 +40,7 @@ pub struct Keeper {
     errors: Option<FirstErrors>,
     /// What failed, by name of the object.
     failing: BTreeMap<String, Failing>,
+    contests: Contests,
     occupancy: Occupancy,
 }
 
@@ -67,6 +72,7 @@ impl Keeper {
             cluster_name,
             errors,
             failing: BTreeMap::new(),
+            contests: Contests::default(),
             occupancy: Occupancy::default(),
         }
     }
@@ -92,22 +98,21 @@ impl Keeper {
         let obstacle = usable(sight).err().or_else(|| {
             cluster.is_none().then(|| Obstacle::VeleroUnseen("the namespace kube-system".to_owned()))
         });
-        // Where nobody wants backups by Velero nothing stands in their way.
-        let told = obstacle.clone().filter(|_| !regime.policies.is_empty());
+        // Where nobody wants backups by Velero for the moment nothing stands in their way.
+        let is_wanted = regime.policies.keys().any(|policy| !regime.suspended.contains(policy));
+        let told = obstacle.clone().filter(|_| is_wanted);
         let (Some(sight), Some(cluster)) = (sight, cluster) else {
-            return (Findings { obstacle: told, ..Findings::default() }, None);
+            return (Findings::of_policies(&regime, told), None);
         };
         if sight.schedules.seen().is_none() {
-            return (Findings { obstacle: told, ..Findings::default() }, None);
+            return (Findings::of_policies(&regime, told), None);
         }
         let Standing { orders, mut courses } = Standing::at(now, &cluster, observed, &regime, sight, certain);
-        // What Velero makes of the Schedules is told also while they cannot be kept.
-        let left = if obstacle.is_none() {
-            self.keep(now, sight, &orders, stop).await
-        } else {
-            self.failing.clear();
-            false
-        };
+        // Whatever stands in the way of backups, nobody is kept from stopping them. What Velero makes of the Schedules is told
+        // also while they cannot be kept.
+        let due: Vec<&Order> =
+            orders.orders.iter().filter(|order| obstacle.is_none() || order.stops_backups()).collect();
+        let left = self.keep(now, sight, &due, stop).await;
 
         // While backups are not seen, what is known of them is kept.
         if let Some(backups) = sight.backups.seen() {
@@ -118,11 +123,13 @@ impl Keeper {
         }
         let wakes = courses.values().filter_map(|course| course.wake);
         let failing = self.failing.values().map(|failing| failing.until);
-        let wake = wakes.chain(failing).chain(left.then_some(now)).min();
+        let contested = due.iter().filter_map(|order| self.contests.until(&order.name()));
+        let wake = wakes.chain(failing).chain(contested).chain(left.then_some(now)).min();
         let look = Report { cluster: &cluster, observed, regime: &regime, sight, courses: &courses };
         let findings = look.findings(orders, &self.occupancy, |name| {
-            let failing = self.failing.get(name).filter(|failing| failing.told)?;
-            Some((failing.reason, failing.message.as_str()))
+            let failing = self.failing.get(name).filter(|failing| failing.told);
+            let failing = failing.map(|failing| (failing.reason, failing.message.clone()));
+            failing.or_else(|| Some((CONTESTED, self.contests.told(name)?)))
         });
         (Findings { obstacle: told, ..findings }, wake)
     }
@@ -136,14 +143,18 @@ impl Keeper {
         &mut self,
         now: Timestamp,
         sight: &VeleroSight,
-        orders: &Orders,
+        orders: &[&Order],
         stop: &CancellationToken,
     ) -> bool {
-        let wanted: BTreeSet<String> = orders.orders.iter().map(Order::name).collect();
+        let wanted: BTreeSet<String> = orders.iter().map(|order| order.name()).collect();
         self.failing.retain(|name, _| wanted.contains(name));
-        let is_due =
-            |order: &&Order| self.failing.get(&order.name()).is_none_or(|failing| failing.until <= now);
-        let due: Vec<Order> = orders.orders.iter().filter(is_due).cloned().collect();
+        self.contests.forget(now);
+        let is_due = |order: &&&Order| {
+            let name = order.name();
+            let failing = self.failing.get(&name).map(|failing| failing.until);
+            failing.into_iter().chain(self.contests.until(&name)).all(|until| until <= now)
+        };
+        let due: Vec<Order> = orders.iter().filter(is_due).map(|order| (*order).clone()).collect();
         let all = due.len();
         self.carry_out(now, &sight.namespace, due, stop).await < all
     }
@@ -184,6 +195,7 @@ impl Keeper {
         let name = order.name();
         let Err(failure) = done else {
             self.failing.remove(&name);
+            self.contests.wrote(now, order);
             tracing::info!(schedule = name, what = what(order), "Velero");
             return;
         };
@@ -221,5 +233,41 @@ fn what(order: &Order) -> &'static str {
         Order::KeepMap { live: None, .. } | Order::Keep { live: None, .. } => "made",
         Order::KeepMap { .. } | Order::Keep { .. } => "kept",
         Order::Remove(_) => "removed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use velero::{Schedule, ScheduleSpec};
+
+    use super::*;
+
+    /// A hundred Schedules to delete where each answer takes so long: how many are tried, and for how long.
+    async fn tried_where_answers_take(each: Duration) -> (usize, Duration) {
+        let server = tower::service_fn(move |_: Request<Body>| async move {
+            tokio::time::sleep(each).await;
+            Ok::<_, Infallible>(Response::new(Body::from(br#"{"kind": "Status"}"#.to_vec())))
+        });
+        let schedule = |n: i32| Schedule::new(&format!("east-{n}"), ScheduleSpec::default());
+        let due = (0..100).map(|n| Order::Remove(Arc::new(schedule(n)))).collect();
+        let mut keeper = Keeper::new(Client::new(server, "velero"), Leadership::alone(), 4, None, None);
+        let begun = Instant::now();
+        let tried = keeper.carry_out(Timestamp::UNIX_EPOCH, "velero", due, &CancellationToken::new()).await;
+        (tried, begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_velero_that_hangs_is_left_for_the_next_pass() {
+        let (tried, took) = tried_where_answers_take(Duration::ZERO).await;
+        assert_eq!((tried, took < Duration::from_secs(1)), (100, true), "{took:?}");
+        let (tried, took) = tried_where_answers_take(Duration::from_secs(1)).await;
+        assert_eq!((tried, took.as_secs()), (40, 10), "four at a time");
+        let (tried, took) = tried_where_answers_take(Duration::from_hours(1)).await;
+        assert_eq!((tried, took.as_secs()), (4, CALL_DEADLINE.as_secs()));
     }
 }

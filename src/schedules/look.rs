@@ -1,6 +1,7 @@
 //! One look at Layer 2, for commands: with the rights of whoever runs them, and without being told what the cluster says
 //! itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -15,7 +16,7 @@ use super::site::{Obstacle, usable};
 use super::template::{CLUSTER_UID, MANAGED_BY, NAMESPACE};
 use crate::api::{FIELD_MANAGER, VOLUME_POLICY};
 use crate::api_error::is_forbidden;
-use crate::observe::{Holding, NAMESPACES, POLICIES, Survey, VeleroSight};
+use crate::observe::{Holding, NAMESPACES, Observed, POLICIES, Survey, VeleroSight};
 
 /// What a file that stands for a cluster calls it, where nobody says.
 const SOME_CLUSTER: &str = "this-cluster";
@@ -141,6 +142,24 @@ impl Look {
             uid.is_some() && uid == self.cluster.as_ref().map(|cluster| &cluster.uid)
         };
         self.sight.schedules.seen().unwrap_or_default().iter().any(of_this)
+    }
+
+    /// Sees which Schedules of namespaces that are gone have backups left: what becomes of them depends on that. Of others,
+    /// of which there may be very many, no backup is seen.
+    ///
+    /// Where they cannot be read, that is told in [`VeleroSight::hidden`].
+    pub async fn take_backups_of_gone(&mut self, client: &Client, observed: &Observed) {
+        let there: BTreeSet<String> =
+            observed.namespaces.iter().map(|namespace| namespace.name_any()).collect();
+        let is_gone = |schedule: &&Arc<Schedule>| {
+            let is_ours = schedule.labels().get(MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER);
+            is_ours && schedule.labels().get(NAMESPACE).is_some_and(|namespace| !there.contains(namespace))
+        };
+        let schedules = self.sight.schedules.seen().unwrap_or_default();
+        let gone: Vec<String> = schedules.iter().filter(is_gone).map(|gone| gone.name_any()).collect();
+        if !self.blind && !gone.is_empty() {
+            self.sight.take_one_backup_of_each(client, &gone).await;
+        }
     }
 
     /// Why the controller makes and keeps no Schedules. A right that whoever looks does not have is none of its.

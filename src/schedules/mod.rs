@@ -6,6 +6,7 @@
 //! what becomes of everything ([`Outlook`]) by the same reckoning.
 
 mod cluster;
+mod contest;
 mod drift;
 mod findings;
 mod first_error;
@@ -38,7 +39,7 @@ pub use keeper::Keeper;
 pub use look::{Look, Said};
 pub use orders::{Order, Orders, orders};
 pub use outlook::{Outlook, Prospect, Step, Told};
-pub use read_back::{Course, FailedBackup, ListedErrors, Patience, VolumesMissing, course, why_failed};
+pub use read_back::{Course, FailedBackup, ListedErrors, Patience, VolumesMissing, Way, course, why_failed};
 pub use render::{Rendered, render, volume_policy_map};
 pub use rules::{Times, VeleroRegime, VeleroRules, velero_rules};
 pub use saved::{Saved, saved, saved_labels};

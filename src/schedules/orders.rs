@@ -45,6 +45,16 @@ pub enum Order {
 }
 
 impl Order {
+    /// Whether it only keeps backups from being made.
+    #[must_use]
+    pub fn stops_backups(&self) -> bool {
+        match self {
+            Self::KeepMap { .. } => false,
+            Self::Keep { live, wanted } => live.is_some() && wanted.spec.paused == Some(true),
+            Self::Remove(_) => true,
+        }
+    }
+
     /// The name of the object.
     #[must_use]
     pub fn name(&self) -> String {

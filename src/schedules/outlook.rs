@@ -219,6 +219,9 @@ fn at_length(why: Why, wish: Wish, schedule: &str) -> String {
         _ if matches!(wish, Wish::Untouched(_)) => return why_untouched(why, schedule),
         Why::NamespaceGone => "its namespace is gone",
         Why::NamespaceTerminating => "its namespace is being deleted",
+        Why::NamespaceExcluded => {
+            "its namespace is labelled velero.io/exclude-from-backup=true, and Velero refuses to back it up"
+        }
         Why::PolicySuspended => "its policy is suspended",
         Why::PolicyOff => "its policy wants no backups by Velero; the backups stay until their time is over",
         Why::NotSelected => "no policy selects its namespace; the backups stay until their time is over",

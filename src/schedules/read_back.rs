@@ -2,8 +2,7 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
-use velero::{Backup, BackupPhase, Cron, Schedule, SchedulePhase, labels};
+use velero::{Backup, BackupPhase, Cron, Schedule, SchedulePhase};
 
 use crate::observe::owns_spec;
 
@@ -54,6 +53,8 @@ pub struct Course {
     pub missed_since: Option<Timestamp>,
     /// The time of a backup that should be complete by now, and of which no complete one has come.
     pub overdue: Option<Timestamp>,
+    /// The newest complete backup is so old that by now there should be another one, whatever the reason is that there is none.
+    pub stale: bool,
     /// The newest complete backup holds fewer volumes than there were.
     pub volumes_missing: Option<VolumesMissing>,
     /// Why Velero does not accept the Schedule.
@@ -103,20 +104,19 @@ pub struct ListedErrors {
     pub of_operations: bool,
 }
 
-/// How a namespace's backups stand, given its Schedule and its backups.
+/// How a namespace's backups stand, given its Schedule, whether the way is free for its next one, and its backups.
 #[must_use]
 pub fn course<'a>(
     now: Timestamp,
     patience: Patience,
     schedule: &Schedule,
     cron: Option<&Cron>,
+    way: Way,
     backups: impl IntoIterator<Item = &'a Backup>,
 ) -> Course {
     let mut course = Course::default();
     let mut newest_ended: Option<(Timestamp, &Backup)> = None;
-    let mut way = Way::Free(None);
     for backup in backups {
-        way = way.beside(schedule, backup);
         let Some(status) = &backup.status else { continue };
         let Some(phase) = status.phase.as_ref().filter(|phase| phase.is_finished()) else { continue };
         let begun = begun(backup);
@@ -164,6 +164,11 @@ pub fn course<'a>(
             course.period = cron.next(due, &TimeZone::UTC).map(|next| next.duration_since(due));
             wakes.push(until);
         }
+        let took = course.took.unwrap_or_default();
+        if let Some((_, until)) = course.last_success.and_then(|newest| complete_until(cron, newest, took)) {
+            course.stale = now >= until;
+            wakes.push(until);
+        }
         // What is asked of it now, it is asked of it since it was written.
         let since = written(schedule).map_or(created, |written| written.max(created));
         let since = course
@@ -171,7 +176,7 @@ pub fn course<'a>(
             .into_iter()
             .chain(skipped.map(|skipped| skipped.0))
             .fold(since, Timestamp::max);
-        if let Some((due, until)) = complete_until(cron, since, course.took.unwrap_or_default()) {
+        if let Some((due, until)) = complete_until(cron, since, took) {
             course.overdue = (now >= until).then_some(due);
             wakes.push(until);
         }
@@ -190,9 +195,9 @@ fn complete_until(cron: &Cron, since: Timestamp, took: SignedDuration) -> Option
     Some((due, due.saturating_add(within).unwrap_or(Timestamp::MAX)))
 }
 
-/// Whether the backups of a Schedule let Velero begin another.
+/// Whether the backups that bear a Schedule's name let Velero begin another.
 #[derive(Debug, Clone, Copy)]
-enum Way {
+pub enum Way {
     /// One is under way.
     Blocked,
     /// None is; when the last one ended.
@@ -200,23 +205,25 @@ enum Way {
 }
 
 impl Way {
-    /// The same, with one more backup, which may be another Schedule's or a person's.
-    fn beside(self, schedule: &Schedule, backup: &Backup) -> Self {
-        let Self::Free(ended) = self else { return self };
-        if backup.labels().get(labels::SCHEDULE_NAME) != schedule.metadata.name.as_ref() {
-            return self;
-        }
-        let status = backup.status.as_ref();
-        match status.and_then(|status| status.phase.as_ref()) {
-            // It has yet to take its place in the queue, or to read its objects; or it has just done that, at a time that
-            // nothing tells, and Velero looks again within a minute. Those in the queue are in nobody's way.
-            Some(BackupPhase::Queued | BackupPhase::ReadyToStart | BackupPhase::Deleting) => self,
-            Some(phase) if phase.is_finished() => {
-                let end = status.and_then(|status| status.completion_timestamp.as_ref()).map(|end| end.0);
-                Self::Free(end.max(ended))
+    /// Beside these backups, which may be out of another cluster's Schedule of the same name, or a person's: Velero looks at
+    /// the name alone.
+    #[must_use]
+    pub fn beside<'a>(backups: impl IntoIterator<Item = &'a Backup>) -> Self {
+        let mut last = None;
+        for backup in backups {
+            let status = backup.status.as_ref();
+            match status.and_then(|status| status.phase.as_ref()) {
+                // It has yet to take its place in the queue, or to read its objects; or it has just done that, at a time that
+                // nothing tells, and Velero looks again within a minute. Those in the queue are in nobody's way.
+                Some(BackupPhase::Queued | BackupPhase::ReadyToStart | BackupPhase::Deleting) => {}
+                Some(phase) if phase.is_finished() => {
+                    let end = status.and_then(|status| status.completion_timestamp.as_ref());
+                    last = end.map(|end| end.0).max(last);
+                }
+                _ => return Self::Blocked,
             }
-            _ => Self::Blocked,
         }
+        Self::Free(last)
     }
 }
 

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use serde_json::{Map, Value};
+use velero::labels::EXCLUDE_FROM_BACKUP;
 use velero::{Cron, GoDuration};
 
 use crate::api::{BackupPolicy, Period};
@@ -22,6 +23,8 @@ pub struct VeleroRules {
     pub times: Times,
     /// The name of the time zone that these times are in.
     pub zone: String,
+    /// The longest time between two of them, where it can be told.
+    pub longest_gap: Option<SignedDuration>,
     /// How long a backup is kept.
     pub ttl: GoDuration,
     /// BackupStorageLocation; `None` takes Velero's default one.
@@ -58,16 +61,17 @@ pub fn velero_rules(policy: &BackupPolicy) -> Result<VeleroRules, Invalid> {
     })?;
     let ttl = length("spec.velero.ttl", &spec.ttl)?;
     let every = length("spec.velero.every", &spec.every)?;
-    let times = if spec.cron.is_empty() {
+    let (times, longest_gap) = if spec.cron.is_empty() {
         if ttl < every {
             let problem =
                 format!("{} is shorter than {}, the time between two backups", spec.ttl, spec.every);
             return Err(Invalid { field: "spec.velero.ttl", problem });
         }
-        Times::Spread(Spread::every(every).map_err(|error| Invalid {
+        let spread = Spread::every(every).map_err(|error| Invalid {
             field: "spec.velero.every",
             problem: format!("{} {error}", spec.every),
-        })?)
+        })?;
+        (Times::Spread(spread), Some(every))
     } else {
         let times = cron(&spec.cron)?;
         let gap = zoned(zone, &spec.cron).ok().and_then(|cron| largest_gap(&cron));
@@ -81,12 +85,13 @@ pub fn velero_rules(policy: &BackupPolicy) -> Result<VeleroRules, Invalid> {
             );
             return Err(Invalid { field: "spec.velero.ttl", problem });
         }
-        Times::Cron(times)
+        (Times::Cron(times), gap)
     };
     Ok(VeleroRules {
         policy: policy.name_any(),
         times,
         zone: zone.to_owned(),
+        longest_gap,
         ttl: go_duration("spec.velero.ttl", ttl)?,
         location: Some(spec.storage_location.clone()).filter(|location| !location.is_empty()),
         move_data: spec.move_data,
@@ -137,8 +142,19 @@ fn go_duration(field: &'static str, duration: SignedDuration) -> Result<GoDurati
 pub struct VeleroRegime {
     /// What every policy wants of Velero that wants something, by name; or what is wrong with it.
     pub policies: BTreeMap<String, Result<VeleroRules, Invalid>>,
+    /// Those of them that are suspended: no backup is made.
+    pub suspended: BTreeSet<String>,
     /// What every namespace follows.
     pub namespaces: BTreeMap<String, Rule>,
+}
+
+impl VeleroRules {
+    /// Whether a backup is gone before the next one but one is there: where the next one fails, or takes long, there is none.
+    #[must_use]
+    pub fn is_kept_briefly(&self) -> bool {
+        let ttl = SignedDuration::from(self.ttl);
+        self.longest_gap.is_some_and(|gap| ttl < gap.saturating_mul(2))
+    }
 }
 
 impl VeleroRegime {
@@ -146,26 +162,48 @@ impl VeleroRegime {
     #[must_use]
     pub fn of<'a>(
         policies: impl IntoIterator<Item = &'a BackupPolicy> + Clone,
-        namespaces: impl IntoIterator<Item = &'a Namespace>,
+        namespaces: impl IntoIterator<Item = &'a Namespace> + Clone,
     ) -> Self {
-        let wanting = policies.clone().into_iter().filter(|policy| policy.spec.velero.enabled);
+        let wanting = || policies.clone().into_iter().filter(|policy| policy.spec.velero.enabled);
         let policies_wanting: BTreeMap<_, _> =
-            wanting.map(|policy| (policy.name_any(), velero_rules(policy))).collect();
-        let rule = |policy: Option<&BackupPolicy>| {
+            wanting().map(|policy| (policy.name_any(), velero_rules(policy))).collect();
+        let suspended = wanting().filter(|policy| policy.spec.suspend).map(ResourceExt::name_any).collect();
+        let is_excluded = |namespace: &&Namespace| {
+            namespace.labels().get(EXCLUDE_FROM_BACKUP).is_some_and(|said| said == "true")
+        };
+        let excluded: BTreeSet<String> =
+            namespaces.clone().into_iter().filter(is_excluded).map(ResourceExt::name_any).collect();
+        let rule = |namespace: &str, policy: Option<&BackupPolicy>| {
             let Some(policy) = policy else { return Rule::Nobody };
             let name = policy.name_any();
             match policies_wanting.get(&name) {
                 None => Rule::Off { policy: name },
                 Some(_) if policy.spec.suspend => Rule::Suspended { policy: name },
+                Some(_) if excluded.contains(namespace) => Rule::Excluded { policy: name },
                 Some(Err(_)) => Rule::Invalid { policy: name },
                 Some(Ok(_)) => Rule::On { policy: name },
             }
         };
         let followed = followed(policies, namespaces).into_iter();
         Self {
-            namespaces: followed.map(|(namespace, policy)| (namespace, rule(policy))).collect(),
+            suspended,
+            namespaces: followed
+                .map(|(namespace, policy)| {
+                    let rule = rule(&namespace, policy);
+                    (namespace, rule)
+                })
+                .collect(),
             policies: policies_wanting,
         }
+    }
+
+    /// What is wrong with policies, by name.
+    #[must_use]
+    pub fn invalid(&self) -> BTreeMap<String, Invalid> {
+        let invalid = |(policy, rules): (&String, &Result<_, Invalid>)| {
+            Some((policy.clone(), rules.as_ref().err()?.clone()))
+        };
+        self.policies.iter().filter_map(invalid).collect()
     }
 
     /// The policies that want backups by Velero.
@@ -193,6 +231,37 @@ mod tests {
         assert_eq!(rules.ttl.to_string(), "336h0m0s");
         assert_eq!(rules.csi_snapshot_timeout.to_string(), "10m0s");
         assert_eq!((rules.zone.as_str(), rules.location), ("UTC", None));
+    }
+
+    #[test]
+    fn a_backup_that_is_gone_before_the_next_but_one_is_worth_a_word() {
+        let briefly = |every: &str, cron: &str, ttl: &str| {
+            let policy =
+                policy(|spec| (spec.every, spec.cron, spec.ttl) = (every.into(), cron.into(), ttl.into()));
+            velero_rules(&policy).expect("valid").is_kept_briefly()
+        };
+        assert!(briefly("1d", "", "1d") && briefly("1d", "", "47h"));
+        assert!(!briefly("1d", "", "48h") && !briefly("1d", "", "30d"));
+        assert!(briefly("1d", "0 3 * * 1-5", "5d"), "three days over the weekend");
+        assert!(!briefly("1d", "0 3 * * 1-5", "6d"));
+    }
+
+    #[test]
+    fn a_label_of_the_namespace_has_velero_leave_it_out() {
+        let policy = policy(|_| {});
+        let rule = |label: &str, change: fn(&mut BackupPolicy)| {
+            let mut policy = policy.clone();
+            change(&mut policy);
+            let mut namespace = Namespace::default();
+            namespace.metadata.name = Some("team-a".into());
+            namespace.metadata.labels = Some([(label.to_owned(), "true".to_owned())].into());
+            VeleroRegime::of([&policy], [&namespace]).namespaces.remove("team-a").expect("its rule")
+        };
+        let gold = || "gold".to_owned();
+        assert_eq!(rule(EXCLUDE_FROM_BACKUP, |_| {}), Rule::Excluded { policy: gold() });
+        assert_eq!(rule("another", |_| {}), Rule::On { policy: gold() });
+        let suspended = rule(EXCLUDE_FROM_BACKUP, |policy| policy.spec.suspend = true);
+        assert_eq!(suspended, Rule::Suspended { policy: gold() });
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use velero::{Backup, Cron};
+use velero::{Backup, Cron, labels};
 
 use super::cluster::ClusterIdentity;
 use super::orders::{Order, Orders, orders};
-use super::read_back::{Course, Patience, begun, course};
+use super::read_back::{Course, Patience, Way, begun, course};
 use super::rules::VeleroRegime;
 use super::template::{CLUSTER_UID, NAMESPACE};
 use super::volumes::BoundClaims;
@@ -40,7 +40,7 @@ impl Standing {
         for (name, course) in &mut courses {
             // What is not as it is to be has just been edited: nothing can be told by its times.
             if wanted.contains(name) {
-                (course.missed, course.overdue) = (None, None);
+                (course.missed, course.missed_since, course.overdue) = (None, None, None);
             }
         }
         Self { orders, courses }
@@ -55,11 +55,16 @@ fn courses(
     sight: &VeleroSight,
 ) -> BTreeMap<String, Course> {
     let claims = BoundClaims::of(observed);
-    let mut backups: BTreeMap<&str, Vec<&Backup>> = BTreeMap::new();
+    let mut ours: BTreeMap<&str, Vec<&Backup>> = BTreeMap::new();
+    // For Velero that is all that tells whose a backup is.
+    let mut by_name: BTreeMap<&str, Vec<&Backup>> = BTreeMap::new();
     for backup in sight.backups.seen().unwrap_or_default() {
         let is_of_this = backup.annotations().get(CLUSTER_UID) == Some(&cluster.uid);
         if let (true, Some(namespace)) = (is_of_this, backup.labels().get(NAMESPACE)) {
-            backups.entry(namespace).or_default().push(backup);
+            ours.entry(namespace).or_default().push(backup);
+        }
+        if let Some(schedule) = backup.labels().get(labels::SCHEDULE_NAME) {
+            by_name.entry(schedule).or_default().push(backup);
         }
     }
     let schedules = sight.schedules.seen().unwrap_or_default();
@@ -67,12 +72,15 @@ fn courses(
     let courses = schedules.iter().filter_map(|schedule| {
         let namespace = schedule.labels().get(NAMESPACE)?;
         let cron: Option<Cron> = schedule.spec.schedule.parse().ok();
-        let its = backups.get(namespace.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let mut course = course(now, patience, schedule, cron.as_ref(), its.iter().copied());
+        let its = ours.get(namespace.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let name = schedule.name_any();
+        let of_its_name = by_name.get(name.as_str()).into_iter().flatten().copied();
+        let way = Way::beside(of_its_name);
+        let mut course = course(now, patience, schedule, cron.as_ref(), way, its.iter().copied());
         let newest =
             its.iter().find(|backup| Some(begun(backup)) == course.last_success && is_complete(backup));
         course.volumes_missing = newest.and_then(|newest| claims.missing(namespace, newest));
-        Some((schedule.name_any(), course))
+        Some((name, course))
     });
     courses.collect()
 }
@@ -80,4 +88,57 @@ fn courses(
 fn is_complete(backup: &Backup) -> bool {
     let phase = backup.status.as_ref().and_then(|status| status.phase.as_ref());
     phase.is_some_and(velero::BackupPhase::is_success)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use velero::Schedule;
+
+    use super::*;
+    use crate::observe::Holding;
+
+    /// Hourly, and nothing was begun since noon.
+    fn schedule() -> Schedule {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": "east-team-a",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+                "labels": { NAMESPACE: "team-a" },
+            },
+            "spec": { "schedule": "0 * * * *", "template": {}, "paused": false },
+            "status": { "phase": "Enabled", "lastBackup": "2026-01-01T12:00:30Z" },
+        }))
+        .expect("a Schedule")
+    }
+
+    fn missed_beside(backups: Vec<Backup>) -> bool {
+        let mut sight = VeleroSight::of_schedules("velero", vec![Arc::new(schedule())]);
+        sight.backups = Holding::Seen(backups.into_iter().map(Arc::new).collect());
+        let cluster = ClusterIdentity { name: "east".into(), uid: "here".into() };
+        let now = "2026-01-01T13:20:00Z".parse().expect("a time");
+        courses(now, &cluster, &Observed::default(), &sight)["east-team-a"].missed.is_some()
+    }
+
+    /// For Velero the name of the Schedule counts.
+    #[test]
+    fn somebody_elses_backup_of_the_same_name_is_in_the_way_too() {
+        assert!(missed_beside(vec![]));
+        let theirs = |schedule: &str| {
+            let backup = json!({
+                "metadata": {
+                    "name": "b1",
+                    "labels": { NAMESPACE: "team-a", labels::SCHEDULE_NAME: schedule },
+                    "annotations": { CLUSTER_UID: "elsewhere" },
+                },
+                "spec": {},
+                "status": { "phase": "InProgress", "startTimestamp": "2026-01-01T12:50:00Z" },
+            });
+            serde_json::from_value(backup).expect("a Backup")
+        };
+        assert!(!missed_beside(vec![theirs("east-team-a")]));
+        assert!(missed_beside(vec![theirs("west-team-a")]), "it is another's");
+    }
 }

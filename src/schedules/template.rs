@@ -38,7 +38,7 @@ const HOOKED: &str = "pods";
 const CLUSTER_SCOPED: [&str; 1] = ["clustersandboxtemplates.agenttier.io"];
 
 /// Fields that are decided here or elsewhere in the policy.
-const DECIDED: [&str; 19] = [
+const DECIDED: [&str; 20] = [
     "includedNamespaces",
     "excludedNamespaces",
     "includedNamespaceScopedResources",
@@ -60,6 +60,8 @@ const DECIDED: [&str; 19] = [
     "storageLocation",
     "snapshotMoveData",
     "csiSnapshotTimeout",
+    // They run in pods, which are held for them alone.
+    "hooks",
 ];
 
 /// The labels of a namespace's Schedule. Its backups carry the same.

@@ -19,41 +19,62 @@ const BOUND_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 ///
 /// Only those that AgentTier labels as its own from the beginning count. One out of a warm pool was left out of backups
 /// while it waited there, and does not tell since when it is not.
-pub(super) struct BoundClaims<'a>(BTreeMap<&'a str, Vec<Timestamp>>);
+pub(super) struct BoundClaims<'a>(BTreeMap<&'a str, Vec<Bound>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    since: Timestamp,
+    /// A CSI driver keeps its volume.
+    is_csi: bool,
+}
 
 impl<'a> BoundClaims<'a> {
     pub(super) fn of(observed: &'a Observed) -> Self {
-        let volumes: BTreeMap<&str, Timestamp> = observed
+        let volumes: BTreeMap<&str, Bound> = observed
             .persistent_volumes
             .iter()
-            .filter_map(|volume| Some((volume.metadata.name.as_deref()?, volume.creation_timestamp()?.0)))
+            .filter_map(|volume| {
+                let is_csi = volume.spec.as_ref().is_some_and(|spec| spec.csi.is_some());
+                Some((
+                    volume.metadata.name.as_deref()?,
+                    Bound { since: volume.creation_timestamp()?.0, is_csi },
+                ))
+            })
             .collect();
-        let mut bound: BTreeMap<&str, Vec<Timestamp>> = BTreeMap::new();
+        let mut bound: BTreeMap<&str, Vec<Bound>> = BTreeMap::new();
         for claim in observed.claims.iter().filter(|claim| is_to_be_saved(claim)) {
             let name = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
             let volume = name.and_then(|name| volumes.get(name).copied());
             let times = volume.zip(claim.creation_timestamp());
             if let (Some((volume, created)), Some(namespace)) = (times, claim.metadata.namespace.as_deref()) {
-                bound.entry(namespace).or_default().push(created.0.max(volume));
+                let since = created.0.max(volume.since);
+                bound.entry(namespace).or_default().push(Bound { since, ..volume });
             }
         }
         Self(bound)
     }
 
-    /// Whether a backup of a namespace that is complete holds fewer volumes than it should.
+    /// Whether a backup of a namespace that is complete holds fewer volumes than it should. Other volumes that it holds do not
+    /// make up for one that it does not, as far as the numbers tell: those of CSI's storage and those of other storage are
+    /// counted by themselves.
     pub(super) fn missing(&self, namespace: &str, backup: &Backup) -> Option<VolumesMissing> {
         let begun = begun(backup);
-        let was_bound = |since: &&Timestamp| begun.duration_since(**since) > BOUND_WITHIN;
-        let bound = self.0.get(namespace)?.iter().filter(was_bound).count();
-        let bound = i64::try_from(bound).unwrap_or(i64::MAX);
+        let was_bound = |bound: &&Bound| begun.duration_since(bound.since) > BOUND_WITHIN;
+        let bound = self.0.get(namespace)?.iter().filter(was_bound);
+        let (csi, other): (Vec<Bound>, Vec<Bound>) = bound.copied().partition(|bound| bound.is_csi);
+        let [csi, other] = [csi, other].map(|bound| i64::try_from(bound.len()).unwrap_or(i64::MAX));
         let status = backup.status.as_ref()?;
         let saved = if backup.spec.snapshot_move_data == Some(true) {
             status.backup_item_operations_attempted
         } else {
             status.csi_volume_snapshots_attempted
         };
-        // Those of storage that is not CSI's are saved by a plugin of Velero's, where there is one.
-        let saved = saved.unwrap_or_default() + status.volume_snapshots_attempted.unwrap_or_default();
+        // A plugin of Velero's for that storage, where there is one, saves CSI's as well as other.
+        let (saved, by_plugins) =
+            (saved.unwrap_or_default(), status.volume_snapshots_attempted.unwrap_or_default());
+        let saved_other = by_plugins.min(other);
+        let saved = (saved + by_plugins - saved_other).min(csi) + saved_other;
+        let bound = csi.saturating_add(other);
         (saved < bound).then(|| VolumesMissing { backup: backup.name_any(), saved, bound })
     }
 }
@@ -81,7 +102,10 @@ mod tests {
             "spec": { "volumeName": "pv-1" },
             "status": { "phase": phase },
         });
-        let volume = json!({ "metadata": { "name": "pv-1", "creationTimestamp": "2026-06-01T00:00:00Z" } });
+        let volume = json!({
+            "metadata": { "name": "pv-1", "creationTimestamp": "2026-06-01T00:00:00Z" },
+            "spec": { "csi": { "driver": "d", "volumeHandle": "v" } },
+        });
         Observed {
             claims: vec![Arc::new(serde_json::from_value(claim).expect("a claim"))],
             persistent_volumes: vec![Arc::new(serde_json::from_value(volume).expect("a volume"))],
@@ -122,5 +146,20 @@ mod tests {
         ] {
             assert_eq!(missing(&fine, &none), None);
         }
+    }
+
+    /// Velero leaves it out without a word.
+    #[test]
+    fn somebody_elses_volume_does_not_stand_for_one_that_is_not_csis() {
+        let mut observed = observed("Bound", &json!({ MANAGED: "true" }), "2026-06-01T00:00:00Z");
+        let mut volume = observed.persistent_volumes[0].as_ref().clone();
+        volume.spec = None;
+        observed.persistent_volumes = vec![Arc::new(volume)];
+        let missing = |status: &Value| {
+            let missing = BoundClaims::of(&observed).missing("team-a", &backup(&json!({}), status));
+            missing.map(|missing| (missing.saved, missing.bound))
+        };
+        assert_eq!(missing(&json!({ "csiVolumeSnapshotsAttempted": 1 })), Some((0, 1)));
+        assert_eq!(missing(&json!({ "volumeSnapshotsAttempted": 1 })), None, "a plugin has it");
     }
 }

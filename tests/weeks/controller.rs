@@ -10,7 +10,9 @@ use agenttier_backup::schedules::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
 use serde_json::json;
+use velero::Backup;
 
 use crate::store::{Refusal, Store};
 use crate::world::{Trouble, World, seconds};
@@ -69,7 +71,8 @@ impl Shown {
         let sight = VeleroSight {
             namespace: "velero".into(),
             schedules: Holding::Seen(store.schedules.values().cloned().collect()),
-            backups: Holding::Seen(store.backups.values().cloned().collect()),
+            // As the selector of the product's watch has it.
+            backups: Holding::Seen(store.backups.values().filter(is_labelled_ours).cloned().collect()),
             locations: Holding::Seen(vec![]),
             servers: Holding::Seen(vec![Arc::new(serde_json::from_value(server).expect("a Deployment"))]),
             maps: Holding::Seen(store.map.iter().cloned().collect()),
@@ -87,6 +90,10 @@ impl Shown {
     pub(crate) fn standing(&self, now: Timestamp) -> Standing {
         Standing::at(now, &cluster(), &self.observed, &self.regime(), &self.sight, self.certain)
     }
+}
+
+fn is_labelled_ours(backup: &&Arc<Backup>) -> bool {
+    backup.labels().get("app.kubernetes.io/managed-by").is_some_and(|by| by == "agenttier-backup")
 }
 
 impl World {
@@ -147,7 +154,8 @@ impl World {
         let Standing { orders, courses } = standing;
         let findings = orders.plans.iter().map(|plan| {
             let course = courses.get(&plan.name);
-            let failing = self.controller.failing.contains_key(&plan.name).then_some(("Refused", "refused"));
+            let failing =
+                self.controller.failing.contains_key(&plan.name).then(|| ("Refused", "refused".to_owned()));
             let live = self.store.schedules.get(&plan.name).zip(course);
             let incidents = live.map(|(schedule, course)| Incident::all_of(schedule, course));
             let incidents = incidents.unwrap_or_default();

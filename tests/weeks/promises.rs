@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use agenttier_backup::api::BackupPolicy;
-use agenttier_backup::schedules::{Finding, Order};
+use agenttier_backup::schedules::{Course, Finding, Order};
 use agenttier_backup_plan::schedules::name;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -26,6 +26,8 @@ const SETTLES: SignedDuration = SignedDuration::from_mins(6);
 const MISSED_AFTER: SignedDuration = SignedDuration::from_mins(10);
 /// The same where the backup before is under way all the time.
 const OVERRUN: SignedDuration = SignedDuration::from_mins(55);
+/// One that is begun at its time has so long to come to its end at the least.
+const LEAST_OVERDUE: SignedDuration = SignedDuration::from_mins(30);
 /// What a backup may wait for others and take, on top of the time between two.
 const ALLOWANCE: SignedDuration = SignedDuration::from_hours(4);
 
@@ -174,7 +176,7 @@ impl World {
         let Some(found) = &self.controller.found else { return };
         if found.version == self.store.version && !self.is_in(Trouble::NoBackups) {
             let now = Shown::of(&self.store).standing(self.now).courses;
-            let later = |of: &BTreeMap<String, agenttier_backup::schedules::Course>| {
+            let later = |of: &BTreeMap<String, Course>| {
                 of.values().map(|course| (course.missed, course.overdue, course.unheeded)).collect::<Vec<_>>()
             };
             assert_eq!(later(&now), later(&found.courses), "at {}", self.now);
@@ -218,6 +220,13 @@ impl World {
                     self.store.schedules[&name]
                 );
             }
+            let course = found.courses.get(&name).cloned().unwrap_or_default();
+            if let Some((_, message)) =
+                finding.trouble.as_ref().filter(|(reason, _)| reason == "BackupOverdue")
+            {
+                self.check_overdue(&team, &course);
+                self.counts.overdue_told += u32::from(self.told.insert(message.clone()));
+            }
             if tells("VeleroBackupFailed") {
                 assert_eq!(self.newest_ended(&team), Some(false), "{team} at {}: {finding:?}", self.now);
             }
@@ -232,30 +241,51 @@ impl World {
             }
             let is_as_wanted = found.certain && !found.wanted.contains(&name);
             if is_now_and_then && is_as_wanted && self.expected(&team) == Expected::Enabled {
-                self.check_fresh(&team, finding);
+                self.check_fresh(&team, finding, &course);
             }
         }
     }
 
-    /// The newest complete backup is no older than one period, and what the queue may take; or a reason is named.
-    fn check_fresh(&mut self, team: &str, finding: &Finding) {
+    /// Where one is told to be overdue, no complete one has begun since its time, and it has had its time.
+    fn check_overdue(&self, team: &str, course: &Course) {
+        let newest = self.newest_complete(team);
+        let due = course.overdue.expect("it is told");
+        assert!(
+            newest.is_none_or(|begun| begun < due) && self.now.duration_since(due) >= LEAST_OVERDUE,
+            "{team} is not late at {}: {newest:?}, {course:?}",
+            self.now
+        );
+    }
+
+    /// The newest complete backup is no older than one period, and what the queue may take; or a reason is named. One that
+    /// waits behind many, or takes hours, is Velero's to make, but not for ever.
+    fn check_fresh(&mut self, team: &str, finding: &Finding, course: &Course) {
         let policy = self.policy_of(team).expect("it is enabled");
         let period = policy.spec.velero.every.duration().expect("a length");
         let period = if policy.spec.velero.cron.is_empty() { period } else { hours(4) };
         let quiet = self.touched.get(team).map_or(SignedDuration::ZERO, |at| self.now.duration_since(*at));
-        // One that waits behind many, or takes hours, is Velero's to make.
         let asked_for = self.store.backups.values().filter(|backup| is_of(team, backup));
         let is_slow = asked_for.count() > self.ended_of(team).count();
-        if quiet < period + ALLOWANCE || finding.trouble.is_some() || is_slow {
+        let allowance = if is_slow {
+            (period / 2).max(course.took.unwrap_or_default() * 3 / 2).max(ALLOWANCE) + hours(1)
+        } else {
+            ALLOWANCE
+        };
+        if quiet < period + allowance || finding.trouble.is_some() {
             return;
         }
         self.counts.fresh += 1;
-        let newest = self.ended_of(team).filter(|(_, is_well)| *is_well).map(|(begun, _)| begun).max();
+        let newest = self.newest_complete(team);
         assert!(
-            newest.is_some_and(|begun| self.now.duration_since(begun) <= period + ALLOWANCE),
+            newest.is_some_and(|begun| self.now.duration_since(begun) <= period + allowance),
             "{team} at {}: {newest:?}, and nobody says why: {finding:?}",
             self.now
         );
+    }
+
+    /// When the newest complete backup of a team began.
+    fn newest_complete(&self, team: &str) -> Option<Timestamp> {
+        self.ended_of(team).filter(|(_, is_well)| *is_well).map(|(begun, _)| begun).max()
     }
 
     /// When each backup of a team began that has ended and is there, and whether it ended well.

@@ -240,7 +240,12 @@ impl World {
         let (takes, copies, fails) = if self.velero.is_calm {
             (usual, None, false)
         } else {
-            let takes = if dice.one_in(15) { minutes(dice.between(40, 160)) } else { usual };
+            let takes = match dice.between(1, 300) {
+                1..=20 => minutes(dice.between(40, 160)),
+                // A plugin that hangs, and everybody else with it.
+                21 => minutes(dice.between(600, 1800)),
+                _ => usual,
+            };
             let copies = dice.one_in(4).then(|| minutes(dice.between(1, 90)));
             (takes, copies, dice.one_in(12))
         };

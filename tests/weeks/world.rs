@@ -90,6 +90,7 @@ pub(crate) struct Counts {
     pub(crate) expired: u32,
     pub(crate) missed_told: u32,
     pub(crate) failed_told: u32,
+    pub(crate) overdue_told: u32,
     pub(crate) passes_behind: u32,
     pub(crate) passes_uncertain: u32,
     pub(crate) passes_obstructed: u32,

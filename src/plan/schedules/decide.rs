@@ -21,6 +21,11 @@ pub enum Rule {
         /// Name of the policy.
         policy: String,
     },
+    /// Its policy wants them, and a label of the namespace has Velero leave it out: such a backup would be refused.
+    Excluded {
+        /// Name of the policy.
+        policy: String,
+    },
     /// What its policy says makes no sense.
     Invalid {
         /// Name of the policy.
@@ -41,6 +46,7 @@ impl Rule {
             Self::Nobody => None,
             Self::Off { policy }
             | Self::Suspended { policy }
+            | Self::Excluded { policy }
             | Self::Invalid { policy }
             | Self::On { policy } => Some(policy),
         }
@@ -109,6 +115,8 @@ pub enum Why {
     NamespaceGone,
     /// Its namespace is being deleted: a backup of it would hold but what is left.
     NamespaceTerminating,
+    /// A label of its namespace has Velero leave it out.
+    NamespaceExcluded,
     /// Its policy is suspended.
     PolicySuspended,
     /// Its policy makes no sense.
@@ -219,6 +227,7 @@ fn wish_of(namespace: &NamespaceSight, owner: Option<&Owner>, had_one: bool, cer
         Rule::Off { .. } => return removed(Why::PolicyOff),
         Rule::Invalid { .. } => return is_ours.then_some(Wish::Untouched(Why::PolicyInvalid)),
         Rule::Suspended { .. } => return is_ours.then_some(Wish::Paused(Why::PolicySuspended)),
+        Rule::Excluded { .. } => return is_ours.then_some(Wish::Paused(Why::NamespaceExcluded)),
         Rule::On { .. } => is_ours || had_one || namespace.holds_sandboxes,
     };
     if !wanted {
@@ -244,6 +253,7 @@ fn wish_of_former(namespace: &NamespaceSight, successor: Option<&Owner>) -> Wish
         Rule::Off { .. } => Wish::Removed(Why::PolicyOff),
         Rule::Invalid { .. } => Wish::Untouched(Why::PolicyInvalid),
         Rule::Suspended { .. } => Wish::Paused(Why::PolicySuspended),
+        Rule::Excluded { .. } => Wish::Paused(Why::NamespaceExcluded),
         Rule::On { .. } if namespace.terminating => Wish::Paused(Why::NamespaceTerminating),
         Rule::On { .. } => Wish::Enabled,
     }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::verdict_fixture::verdict;
 use super::*;
+use crate::observe::Invalid;
 use crate::schedules::{Finding, Findings, LocationTrouble, Obstacle, State};
 
 fn point(name: &str, readiness: Readiness) -> Judged {
@@ -90,6 +91,7 @@ fn velero() -> Findings {
         held: None,
         incidents: vec![],
     };
+    let invalid = Invalid { field: "spec.velero.cron", problem: "x".into() };
     Findings {
         namespaces: vec![
             found("a", State::BackedUp, None, Some(2)),
@@ -99,6 +101,8 @@ fn velero() -> Findings {
         ],
         locations: BTreeMap::from([("gold".to_owned(), LocationTrouble::LocationReadOnly("s3".into()))]),
         unrenderable: BTreeMap::from([("silver".to_owned(), "not a list".to_owned())]),
+        invalid: ["bronze", "asleep"].map(|policy| (policy.to_owned(), invalid.clone())).into(),
+        suspended: BTreeSet::from(["asleep".to_owned()]),
         volume_policy: Some("no right".into()),
         without_csi: true,
         unread: Some(Obstacle::VeleroForbidden("backups.velero.io".into())),
@@ -127,6 +131,7 @@ fn layer_2_is_counted_by_namespace() {
         r#"velero_policy_trouble{policy="gold",reason="VeleroWithoutCsi"} 1.0"#,
         r#"velero_policy_trouble{policy="gold",reason="VeleroForbidden"} 1.0"#,
         r#"velero_policy_trouble{policy="silver",reason="TemplateInvalid"} 1.0"#,
+        r#"velero_policy_trouble{policy="bronze",reason="InvalidSpec"} 1.0"#,
         // Three times half of each hour, two at a time.
         "velero_queue_load_ratio 0.75",
     ] {
@@ -136,6 +141,7 @@ fn layer_2_is_counted_by_namespace() {
     let age = seconds(&text, "agenttier_backup_oldest_newest_velero_backup_age_seconds");
     assert!((108_000.0..108_060.0).contains(&age), "that of b, 30 h, and not of the one that is gone: {age}");
     assert!(!text.contains("velero_unusable{"), "{text}");
+    assert!(!text.contains("asleep"), "it is suspended: {text}");
 }
 
 #[test]

@@ -35,10 +35,13 @@ fn backup(day: u8, phase: &str, more: &Value) -> Backup {
     serde_json::from_value(with_kind(backup, "Backup")).expect("a Backup")
 }
 
+/// Where nothing stands in the way of the next one.
+const FREE: Way = Way::Free(None);
+
 fn stands(now: &str, status: &Value, backups: &[Backup]) -> (Course, Option<Incident>) {
     let schedule = schedule(status);
     let cron = schedule.spec.schedule.parse().expect("cron");
-    let course = course(at(now), Patience::with(0), &schedule, Some(&cron), backups);
+    let course = course(at(now), Patience::with(0), &schedule, Some(&cron), FREE, backups);
     let incident = Incident::all_of(&schedule, &course).pop();
     (course, incident)
 }
@@ -141,7 +144,7 @@ fn velero_is_given_more_time_where_it_has_more_to_look_at() {
 }
 
 fn course_of(schedule: &Schedule, cron: &Cron) -> Course {
-    course(at("2026-06-09T00:00:00Z"), Patience::with(0), schedule, Some(cron), [])
+    course(at("2026-06-09T00:00:00Z"), Patience::with(0), schedule, Some(cron), FREE, [])
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn missed_when_written(now: &str, written: &str) -> Option<Timestamp> {
     }))
     .expect("a Schedule");
     let cron: Cron = schedule.spec.schedule.parse().expect("cron");
-    course(at(now), Patience::with(0), &schedule, Some(&cron), []).missed
+    course(at(now), Patience::with(0), &schedule, Some(&cron), FREE, []).missed
 }
 
 #[test]
@@ -196,12 +199,12 @@ fn an_interval_that_got_shorter_makes_one_due_since_that_edit() {
     assert_eq!(missed_when_written("2026-01-01T16:30:00Z", edited), Some(at(edited)));
 }
 
-/// The backup of 3 June as Velero's own Schedule has it, and the next day's time is over.
+/// The backup of 3 June is there, and the next day's time is over.
 fn missed_beside(now: &str, phase: &str, more: &Value) -> Option<Timestamp> {
-    let mut before = backup(3, phase, more);
-    let of_it = (labels::SCHEDULE_NAME.to_owned(), "east-team-a".to_owned());
-    before.metadata.labels.get_or_insert_default().extend([of_it]);
-    stands(now, &enabled("2026-06-03T04:00:00Z"), &[before]).0.missed
+    let schedule = schedule(&enabled("2026-06-03T04:00:00Z"));
+    let cron: Cron = schedule.spec.schedule.parse().expect("cron");
+    let way = Way::beside(&[backup(3, phase, more)]);
+    course(at(now), Patience::with(0), &schedule, Some(&cron), way, []).missed
 }
 
 #[test]
@@ -220,4 +223,23 @@ fn while_the_one_before_is_under_way_the_next_one_may_come_later() {
     let ended = json!({ "completionTimestamp": "2026-06-04T04:30:00Z" });
     assert_eq!(missed_beside("2026-06-04T04:39:59Z", "Completed", &ended), None, "it had just ended");
     assert_eq!(missed_beside("2026-06-04T04:40:00Z", "Completed", &ended), due);
+}
+
+/// An edit gives it new time to make one, and makes no old one new.
+#[test]
+fn an_old_backup_is_stale_whatever_was_written_since() {
+    let mut schedule = schedule(&enabled("2026-06-03T04:00:00Z"));
+    schedule.metadata.managed_fields = serde_json::from_value(json!([
+        { "manager": "somebody", "operation": "Update", "time": "2026-06-04T15:00:00Z", "fieldsV1": { "f:spec": {} } },
+    ]))
+    .expect("managed fields");
+    let cron: Cron = schedule.spec.schedule.parse().expect("cron");
+    let backups = [backup(3, "Completed", &json!({}))];
+    let course = |now| course(at(now), Patience::with(0), &schedule, Some(&cron), FREE, &backups);
+    let before = course("2026-06-04T15:59:59Z");
+    assert_eq!((before.stale, before.overdue), (false, None));
+    assert_eq!(before.wake, Some(at("2026-06-04T16:00:00Z")), "daily: half a day after its time");
+    let after = course("2026-06-04T16:00:00Z");
+    assert_eq!((after.stale, after.overdue), (true, None));
+    assert_eq!(course("2026-06-05T16:00:00Z").overdue, Some(at("2026-06-05T04:00:00Z")));
 }

@@ -1,17 +1,17 @@
 //! A release from its installation to its end.
 
-use agenttier_backup::api::{BackupPolicy, BackupPolicySpec};
+use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, VeleroSpec};
 use agenttier_backup::csi::VolumeSnapshot;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ListParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::Condition;
 use kube::{Api, ResourceExt};
-use serde_json::json;
-use testbed::{Cluster, STORAGE_CLASS};
+use serde_json::{Value, json};
+use testbed::{Cluster, STORAGE_CLASS, VELERO_NAMESPACE};
 
 use super::site::{RELEASE, cluster, folder, install, installed};
 use crate::place::eventually;
@@ -100,6 +100,31 @@ async fn a_release_is_installed_changed_and_removed() {
 
     install(&cluster, &["--reuse-values", "--set", "optional.backup.snapshots.enabled=false"]).await.unwrap();
     assert_eq!(policy(&cluster).await, None);
+
+    let namespace = serde_json::from_value(json!({ "metadata": { "name": VELERO_NAMESPACE } })).unwrap();
+    Api::<Namespace>::all(cluster.client()).create(&PostParams::default(), &namespace).await.unwrap();
+    let velero = "enabled=true,every=6h,ttl=14d,cron=30 2 * * *,timeZone=Europe/Berlin,storageLocation=offsite,\
+                  moveData=true,csiSnapshotTimeout=20m,hooks.resources[0].name=flush,extraTemplate.itemOperationTimeout=6h"
+        .split(',')
+        .map(|value| format!("optional.backup.velero.{}", value.trim()))
+        .collect::<Vec<_>>()
+        .join(",");
+    install(&cluster, &["--set", &velero]).await.unwrap();
+    let object = |value: Value| value.as_object().unwrap().clone();
+    let wanted = VeleroSpec {
+        enabled: true,
+        every: "6h".into(),
+        ttl: "14d".into(),
+        cron: "30 2 * * *".into(),
+        time_zone: "Europe/Berlin".into(),
+        storage_location: "offsite".into(),
+        move_data: true,
+        csi_snapshot_timeout: "20m".into(),
+        hooks: object(json!({ "resources": [{ "name": "flush" }] })),
+        extra_template: object(json!({ "itemOperationTimeout": "6h" })),
+    };
+    let found = policy(&cluster).await.unwrap();
+    assert_eq!((found.velero, found.snapshots.enabled), (wanted, false));
     install(&cluster, &["--set", enabled]).await.unwrap();
     assert!(policy(&cluster).await.is_some());
 

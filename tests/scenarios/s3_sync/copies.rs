@@ -18,7 +18,7 @@ fn replaced(site: &Site) -> String {
     let runs = fs::read_dir(site.store.bucket(BUCKET).join(REPLACED)).unwrap();
     let runs = runs.map(|run| run.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
     let [run] = &runs[..] else { panic!("{runs:?}") };
-    jiff::civil::DateTime::strptime("%Y-%m-%dT%H%MZ", run).unwrap();
+    jiff::civil::DateTime::strptime("%Y-%m-%dT%H%M%SZ", run).unwrap();
     format!("{REPLACED}/{run}")
 }
 

@@ -1,5 +1,6 @@
 //! Velero that is not there yet, not there any more, or not as it should be.
 
+use ::velero::SchedulePhase;
 use agenttier_backup::api::VeleroSpec;
 use double::Options;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -46,6 +47,7 @@ async fn velero_may_come_later_piece_by_piece() {
     servers.patch("velero", &PatchParams::default(), &image("v1.17.2")).await.unwrap();
     let told = site.told("VeleroTooOld").await;
     assert!(told.message.contains("Velero 1.17.2 is too old; 1.18.0 or newer"), "{told:?}");
+    assert_eq!(site.schedules().list(&ListParams::default()).await.unwrap().items.len(), 0);
     servers.patch("velero", &PatchParams::default(), &image("v1.18.3")).await.unwrap();
 
     // There is no location yet, and nobody looks at the Schedules.
@@ -59,6 +61,28 @@ async fn velero_may_come_later_piece_by_piece() {
     servers.delete("velero", &DeleteParams::default()).await.unwrap();
     site.told("VeleroServerMissing").await;
     assert!(site.schedules().get_opt("east-team-a").await.unwrap().is_some());
+
+    // It comes back, and serves a namespace that came meanwhile.
+    site.stage.cluster.kill("velero").await.unwrap();
+    site.team("team-b").await;
+    velero.create_deployment().await.unwrap();
+    site.stage.cluster.restart("velero").await.unwrap();
+    eventually("a Schedule of team-b that is enabled", || async {
+        let schedule = site.schedules().get_opt("east-team-b").await?;
+        let phase = schedule.and_then(|schedule| schedule.status).and_then(|status| status.phase);
+        Ok((phase == Some(SchedulePhase::Enabled)).then_some(()))
+    })
+    .await;
+
+    // It goes for good, and backups are not wanted any more: whoever makes them somewhere else is to stop.
+    servers.delete("velero", &DeleteParams::default()).await.unwrap();
+    site.told("VeleroServerMissing").await;
+    site.policy(VeleroSpec::default()).await;
+    eventually("no Schedule to be left", || async {
+        let left = site.schedules().list(&ListParams::default()).await?;
+        Ok(left.items.is_empty().then_some(()))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use ::velero::{Backup, BackupPhase, SchedulePhase};
 use agenttier_backup::agenttier::Sandbox;
 use double::{Options, WarmPool};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Secret};
 use kube::api::{ListParams, PostParams};
 use kube::core::ObjectMeta;
@@ -11,17 +12,22 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use testbed::STORAGE_CLASS;
 
-use super::site::{CLUSTER, Site, every_minute, held};
+use super::site::{CLUSTER, Site, archive, every_minute, held};
 use crate::place::{TEMPLATE, eventually};
 
 async fn secret(site: &Site, namespace: &str, name: &str, labels: Value) {
     let secret: Secret = serde_json::from_value(json!({
         "metadata": { "name": name, "labels": labels },
-        "stringData": { "key": "value" },
+        "stringData": { "key": value_of(name) },
     }))
     .unwrap();
     let secrets = Api::namespaced(site.stage.client.clone(), namespace);
     secrets.create(&PostParams::default(), &secret).await.unwrap();
+}
+
+/// What a Secret holds, like that of no other.
+fn value_of(secret: &str) -> String {
+    format!("the value of {secret}")
 }
 
 /// A claim whose class no provisioner has.
@@ -39,17 +45,15 @@ async fn pending_claim(site: &Site, namespace: &str) {
     claims.create(&PostParams::default(), &claim).await.unwrap();
 }
 
-/// The first backup of a namespace that has come to an end.
-async fn ended(site: &Site, namespace: &str) -> Backup {
+/// The first backup of a namespace that was begun after this and has come to an end.
+async fn ended(site: &Site, namespace: &str, after: Timestamp) -> Backup {
     let selector = format!("velero.io/schedule-name={CLUSTER}-{namespace}");
     eventually(&format!("a backup of {namespace}"), || async {
         let backups = site.backups().list(&ListParams::default().labels(&selector)).await?;
         Ok(backups.items.into_iter().find(|backup| {
-            backup
-                .status
-                .as_ref()
-                .and_then(|status| status.phase.as_ref())
-                .is_some_and(BackupPhase::is_finished)
+            let status = backup.status.clone().unwrap_or_default();
+            status.phase.is_some_and(|phase| phase.is_finished())
+                && status.start_timestamp.is_some_and(|begun| begun.0 > after)
         }))
     })
     .await
@@ -70,11 +74,19 @@ async fn every_namespace_of_a_policy_is_backed_up_with_its_sandboxes_and_nothing
         secret(&site, "team-b", purpose, json!({ "agenttier.io/secret-purpose": purpose })).await;
     }
     let pooled = Api::<PersistentVolumeClaim>::namespaced(site.stage.client.clone(), "team-b");
-    eventually("a claim in the pool", || async {
+    let in_the_pool = eventually("a claim in the pool", || async {
         let pooled = pooled.list(&ListParams::default().labels("agenttier.io/pooled=true")).await?;
-        Ok((!pooled.items.is_empty()).then_some(()))
+        Ok(pooled
+            .items
+            .into_iter()
+            .find(|claim| claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")))
     })
     .await;
+    let secrets = Api::<Secret>::namespaced(site.stage.client.clone(), "team-b");
+    let last = secrets.get("scoped-api-key").await.unwrap();
+    let made = |meta: &ObjectMeta| meta.creation_timestamp.clone().unwrap().0;
+    // From then on all that is to be left out was there.
+    let complete_since = made(&in_the_pool.metadata).max(made(&last.metadata));
 
     for team in ["team-a", "team-b", "team-c"] {
         let schedule = eventually(&format!("a Schedule of {team}"), || async {
@@ -94,17 +106,17 @@ async fn every_namespace_of_a_policy_is_backed_up_with_its_sandboxes_and_nothing
         eventually("a Schedule of team-d", || async { Ok(site.schedules().get_opt("east-team-d").await?) })
             .await;
     let sandboxes = Api::<Sandbox>::namespaced(site.stage.client.clone(), "team-d");
-    let made = |meta: &ObjectMeta| meta.creation_timestamp.clone().unwrap().0;
     let after = made(&scheduled.metadata).duration_since(made(&sandboxes.get("s1").await.unwrap().metadata));
     println!("scheduled {after:#} after its first Sandbox was made");
     assert!(after < SignedDuration::from_secs(10), "{after:#}");
 
     for team in ["team-a", "team-b", "team-c"] {
-        let backup = ended(&site, team).await;
+        let backup = ended(&site, team, complete_since).await;
         let status = backup.status.as_ref().unwrap();
         let name = backup.name_any();
         assert_eq!(status.phase, Some(BackupPhase::Completed), "{name}: {status:#?}");
         assert_eq!((status.errors, status.warnings), (None, None), "{name}");
+        assert_eq!(status.csi_volume_snapshots_completed, Some(1), "{name}: {status:#?}");
         let held = held(&site, &name);
         println!("{name}: {held:#?}");
         let of = |kind: &str| held.get(kind).cloned().unwrap_or_default();
@@ -126,12 +138,20 @@ async fn every_namespace_of_a_policy_is_backed_up_with_its_sandboxes_and_nothing
         assert!(foreign.is_empty(), "{foreign:?}");
         let mut claims = of("v1/PersistentVolumeClaim");
         claims.sort_unstable();
-        let secrets: Vec<_> = of("v1/Secret").into_iter().filter(|name| !name.contains("-netpol")).collect();
+        let secrets = of("v1/Secret");
         if team == "team-b" {
             // The claim that is not bound is saved as such.
             assert_eq!(claims, ["team-b/s1-workspace", "team-b/s9-workspace"]);
             assert_eq!(secrets, ["team-b/github"], "and no key that lives as long as a pod");
+            let archive = archive(&site, &name);
+            let holds = |secret: &str| {
+                let value = serde_json::to_string(&ByteString(value_of(secret).into_bytes())).unwrap();
+                archive.windows(value.len()).any(|bytes| bytes == value.as_bytes())
+            };
+            assert!(holds("github"), "as it is stored");
+            assert!(!holds("runtime-token") && !holds("scoped-api-key"), "nowhere in all of it");
         } else {
+            assert_eq!(secrets, [""; 0], "{team}");
             assert_eq!(claims, [format!("{team}/s1-workspace")]);
         }
     }

@@ -1,16 +1,16 @@
 //! The commands, where Velero is at work: in the hands of a person with all rights, and of one who may but look.
 
-use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, VeleroSpec};
+use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, SandboxRecord, VeleroSpec};
 use double::Options;
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use stage::{Output, Rhythm};
 use testbed::{Exit, Signal};
 
-use super::site::Site;
+use super::site::{Site, held};
 use crate::place::eventually;
 
 const TEAM: &str = "team-a";
@@ -94,6 +94,7 @@ async fn commands_show_and_make_backups_of_both_layers() {
     backups_are_made(&site).await;
     what_is_made_is_listed(&site, &first).await;
     somebody_who_may_but_look(&site).await;
+    a_namespace_that_is_gone(&site).await;
 }
 
 /// What somebody has changed while the controller was away, as a diff, and undone once it is back.
@@ -121,10 +122,25 @@ async fn drift_is_shown(site: &Site) {
 }
 
 async fn backups_are_made(site: &Site) {
+    let records = Api::<SandboxRecord>::namespaced(site.stage.client.clone(), TEAM);
+    eventually("the sandbox's record", || async {
+        Ok(records.list(&ListParams::default()).await?.items.into_iter().next())
+    })
+    .await;
+    let before = points(site).await.names();
     let text = site.stage.run(&["backup", TEAM, "--wait"]).await.unwrap().good().unwrap();
     assert!(text.contains("Backup velero/east-team-a-") && text.contains(" is Completed"), "{text}");
     // The controller counts it.
     site.told("BackedUp").await;
+    let made = text.split_whitespace().find_map(|word| word.strip_prefix("velero/")).unwrap();
+    let held = held(site, made);
+    assert_eq!(held["agenttier.io/v1alpha1/Sandbox"], ["team-a/s1"], "{held:#?}");
+    assert_eq!(
+        held["backup.agenttier.io/v1alpha1/SandboxRecord"].len(),
+        1,
+        "what it takes to come back: {held:#?}"
+    );
+    assert_eq!(points(site).await.names(), before, "Velero's snapshots come and go beside those of Layer 1");
 
     // Of two that are asked for before the first has begun, one is made; who does not wait any more leaves it going.
     site.stage.cluster.freeze("velero").await.unwrap();
@@ -228,4 +244,36 @@ async fn somebody_who_may_but_look(site: &Site) {
     locations.patch("default", &PatchParams::default(), &read_only).await.unwrap();
     let text = refused(site, &["backup", "-n", TEAM]).await;
     assert!(text.contains("the BackupStorageLocation default is read-only"), "{text}");
+}
+
+/// Its Schedule stays while there is something to restore from, and not longer: the plan knows as well as the controller.
+async fn a_namespace_that_is_gone(site: &Site) {
+    let namespaces = Api::<Namespace>::all(site.stage.client.clone());
+    namespaces.delete(TEAM, &DeleteParams::default()).await.unwrap();
+    eventually("the namespace to be gone", || async {
+        Ok(namespaces.get_opt(TEAM).await?.is_none().then_some(()))
+    })
+    .await;
+    let schedule_of_gone = || async { site.schedules().get_opt("east-team-a").await };
+    eventually("its Schedule to be paused", || async {
+        Ok(schedule_of_gone().await?.filter(|live| live.spec.paused == Some(true)))
+    })
+    .await;
+    site.stage.controller().unwrap().kill().await.unwrap();
+    let paused = schedule(site).await;
+    let reason = &paused["why"]["reason"];
+    assert_eq!((&paused["step"], reason), (&json!("Keep"), &json!("NamespaceGone")), "{paused:#}");
+    let rows = json_of(site, &["list", "-n", TEAM]).await;
+    assert!(!rows.as_array().unwrap().is_empty(), "what there is to restore from");
+
+    // As if their time were over. Velero would bring those that it finds in its store back.
+    site.stage.cluster.freeze("velero").await.unwrap();
+    for backup in site.backups().list(&ListParams::default()).await.unwrap() {
+        site.backups().delete(&backup.name_any(), &DeleteParams::default()).await.unwrap();
+    }
+    assert_eq!(schedule(site).await["step"], "Remove");
+    let text = refused(site, &["list", "-n", TEAM]).await;
+    assert!(text.contains("there is no namespace team-a"), "{text}");
+    site.start_controller().await;
+    eventually("it to be removed", || async { Ok(schedule_of_gone().await?.is_none().then_some(())) }).await;
 }

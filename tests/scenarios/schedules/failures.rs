@@ -1,7 +1,7 @@
 //! Backups that fail in part, and hooks.
 
 use ::velero::{Backup, BackupPhase, DownloadRequest};
-use agenttier_backup::api::{BACKUP_ERRORS, VeleroSpec};
+use agenttier_backup::api::{BACKUP_ERRORS, BackupPolicy, VeleroSpec};
 use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -62,6 +62,15 @@ async fn hooks_run_in_the_sandboxes_and_the_first_error_of_one_that_fails_is_tol
     let message = event.message.unwrap();
     println!("{message}");
     assert!(message.contains("the first error:") && message.contains("hook"), "{message}");
+
+    let text = site.stage.metrics(&site.stage.controller().unwrap()).await.unwrap();
+    let counted = r#"velero_namespaces{policy="stage",state="Failing",reason="BackupPartiallyFailed"} 1"#;
+    assert!(text.contains(counted), "{text}");
+    let status = Api::<BackupPolicy>::all(site.stage.client.clone()).get("stage").await.unwrap().status;
+    let velero = status.unwrap().velero.unwrap();
+    let [lagging] = &velero.lagging[..] else { panic!("{velero:#?}") };
+    assert_eq!((lagging.namespace.as_str(), lagging.reason.as_str()), ("team-a", "BackupPartiallyFailed"));
+    assert!(lagging.last_success.is_some(), "the one before: {velero:#?}");
 
     let requests = Api::<DownloadRequest>::namespaced(site.stage.client.clone(), VELERO_NAMESPACE);
     eventually("the request to be gone", || async {

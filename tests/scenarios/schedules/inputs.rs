@@ -140,4 +140,17 @@ async fn what_makes_no_sense_stops_nothing_else() {
     let message = event.message.unwrap();
     assert!(message.contains("east-team-a-by-hand") && message.contains("nobodys"), "{message}");
     site.told("BackupFailed").await;
+    // The longest name there is gets through a whole backup, with all the names and labels that are made of it.
+    let made = site.stage.run(&["backup", "-n", &long, "--wait"]).await.unwrap().good().unwrap();
+    assert!(made.contains(" is Completed"), "{made}");
+
+    // What nobody wants any more is taken away; the backups stay until their time is over.
+    site.policy(VeleroSpec::default()).await;
+    eventually("no Schedule to be left", || async {
+        let left = site.schedules().list(&ListParams::default()).await?;
+        Ok(left.items.is_empty().then_some(()))
+    })
+    .await;
+    let left = site.backups().list(&ListParams::default()).await.unwrap();
+    assert_eq!(left.items.len(), 2, "{left:#?}");
 }

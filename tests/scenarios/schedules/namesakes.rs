@@ -18,7 +18,10 @@ async fn warned(site: &Site) -> String {
     eventually("the namesake to be told of", || async {
         let status = policies.get("stage").await?.status.unwrap_or_default();
         let told = status.conditions.into_iter().find(|told| told.message.contains("another cluster"));
-        Ok(told.map(|told| told.message))
+        Ok(told.map(|told| {
+            assert_eq!((told.type_.as_str(), told.reason.as_str()), ("Warnings", "ClusterNameShared"));
+            told.message
+        }))
     })
     .await
 }

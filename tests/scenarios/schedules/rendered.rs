@@ -92,7 +92,7 @@ async fn ten_policies_are_rendered_and_each_is_enabled_by_the_server() {
         site.stage.write_policy(&BackupPolicy::new(name, spec)).await.unwrap();
         site.user(name).create(NewSandbox::named("s1")).await.unwrap();
     }
-    site.start_controller().await;
+    let proxy = site.start_controller_behind_a_proxy().await;
     for (name, _) in policies() {
         let schedule = eventually(&format!("the Schedule of {name} to be enabled"), || async {
             let schedule = site.schedules().get_opt(&format!("east-{name}")).await?;
@@ -102,6 +102,8 @@ async fn ten_policies_are_rendered_and_each_is_enabled_by_the_server() {
             }))
         })
         .await;
+        assert!(!owns(&schedule, "f:skipImmediately"), "it is the server's: {:#?}", schedule.metadata);
+        assert!(owns(&schedule, "f:template"), "{:#?}", schedule.metadata);
         insta::assert_yaml_snapshot!(name, rendered(&schedule));
     }
     let warned = eventually("the conflicts to be told", || async {
@@ -117,6 +119,27 @@ async fn ten_policies_are_rendered_and_each_is_enabled_by_the_server() {
         "{}",
         warned.message
     );
+
+    // What the server makes of a Schedule, such as its defaults, is nothing to write against. The warning came of a pass that
+    // had seen all of them enabled, or one before; the one after the next edit has seen them for sure.
+    site.user("default").create(NewSandbox::named("s2")).await.unwrap();
+    site.stage.namespace("one-more").await.unwrap();
+    site.user("one-more").create(NewSandbox::named("s1")).await.unwrap();
+    eventually("the Schedule of one more", || async { Ok(site.schedules().get_opt("east-one-more").await?) })
+        .await;
+    for (name, _) in policies() {
+        let path = format!("/schedules/east-{name}?");
+        let writes: Vec<String> = proxy.writes().iter().map(ToString::to_string).collect();
+        let of_it: Vec<_> = writes.iter().filter(|write| write.contains(&path)).collect();
+        assert_eq!(of_it.len(), 1, "{of_it:#?} of {writes:#?}");
+    }
+}
+
+/// Whether we own this field of its spec.
+fn owns(schedule: &Schedule, field: &str) -> bool {
+    let writers = schedule.metadata.managed_fields.iter().flatten();
+    let mut ours = writers.filter(|entry| entry.manager.as_deref() == Some("agenttier-backup"));
+    ours.any(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0["f:spec"].get(field).is_some()))
 }
 
 /// What is ours of it, whatever the cluster.

@@ -90,13 +90,15 @@ impl Site {
         self.stage.start_controller(&ARGS).await.unwrap();
     }
 
-    /// The controller, and the proxy that shows what it writes.
+    /// The controller, chosen by its Lease as in the chart, and the proxy that shows what it writes.
     pub(super) async fn start_controller_behind_a_proxy(&self) -> Proxy {
         let proxy = self.stage.cluster.proxy().await.unwrap();
         let release = self.stage.release();
         let token = self.stage.cluster.service_account_token(release, release).await.unwrap();
         let kubeconfig = proxy.kubeconfig(&token).unwrap();
-        self.stage.start_controller_as(&kubeconfig, &ARGS).await.unwrap();
+        let lease = format!("{release}/{release}-controller-leader");
+        let args = [&ARGS[..], &["--lease", &lease]].concat();
+        self.stage.start_controller_as(&kubeconfig, &args).await.unwrap();
         proxy
     }
 
@@ -153,11 +155,20 @@ pub(super) fn every_minute() -> VeleroSpec {
     VeleroSpec { enabled: true, cron: "@every 1m".into(), ttl: "1h".into(), ..VeleroSpec::default() }
 }
 
+/// A file of a backup in the store, uncompressed.
+fn stored(site: &Site, backup: &str, end: &str) -> Vec<u8> {
+    let file = site.store.bucket(BUCKET).join("backups").join(backup).join(format!("{backup}{end}"));
+    let mut content = Vec::new();
+    GzDecoder::new(std::fs::File::open(file).unwrap()).read_to_end(&mut content).unwrap();
+    content
+}
+
 /// What a backup in the store says that it holds: names by kind, as `namespace/name` or `name`.
 pub(super) fn held(site: &Site, backup: &str) -> BTreeMap<String, Vec<String>> {
-    let folder = site.store.bucket(BUCKET).join("backups").join(backup);
-    let list = std::fs::File::open(folder.join(format!("{backup}-resource-list.json.gz"))).unwrap();
-    let mut text = String::new();
-    GzDecoder::new(list).read_to_string(&mut text).unwrap();
-    serde_json::from_str(&text).unwrap()
+    serde_json::from_slice(&stored(site, backup, "-resource-list.json.gz")).unwrap()
+}
+
+/// All objects that a backup in the store holds, as one archive.
+pub(super) fn archive(site: &Site, backup: &str) -> Vec<u8> {
+    stored(site, backup, ".tar.gz")
 }

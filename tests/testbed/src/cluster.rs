@@ -8,11 +8,12 @@ use anyhow::{Context, Result, bail};
 use kube::{Client, Config};
 
 use crate::access::Access;
-use crate::control_plane::{API_SERVER, ControlPlane};
+use crate::control_plane::{API_SERVER, ControlPlane, ETCD_DATA};
 use crate::driver;
 use crate::forge::Toolbox;
 use crate::process::{Exit, Process, Signal};
 use crate::supervisor::{Environment, Launch, Supervisor};
+use crate::template;
 
 /// What a cluster is to be like.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct ClusterPlan {
     ports: Vec<u16>,
     pods_execute: bool,
     inert: bool,
+    empty: bool,
 }
 
 /// A running cluster. Dropping it takes its processes and its folder down (those
@@ -64,6 +66,7 @@ impl ClusterPlan {
             ports: Vec::new(),
             pods_execute: false,
             inert: false,
+            empty: false,
         }
     }
 
@@ -112,13 +115,25 @@ impl ClusterPlan {
         self
     }
 
+    /// Starts with an etcd that holds nothing, and not with a copy of the
+    /// template.
+    #[must_use]
+    pub(crate) fn empty(mut self) -> Self {
+        self.empty = true;
+        self
+    }
+
     /// Starts the cluster and waits until it is usable: the API server ready,
     /// the snapshot CRDs established, the driver answering, the nodes Ready.
     ///
     /// # Errors
     /// When a component does not come up, with the end of its log.
     pub async fn start(self) -> Result<Cluster> {
+        let template = if self.empty { None } else { Some(self.toolbox.template().await?) };
         let supervisor = Supervisor::launch(self.toolbox.binary("supervisor"), Environment::Own).await?;
+        if let Some(template) = &template {
+            template::copy(template, &supervisor.dir().join(ETCD_DATA))?;
+        }
         supervisor.keep_if_asked(&format!("cluster {}", self.name)).await?;
         let driver_root = self.driver_root.unwrap_or_else(|| supervisor.dir().join("storage"));
         std::fs::create_dir_all(&driver_root)?;
@@ -134,7 +149,7 @@ impl ClusterPlan {
         };
         let name = cluster.name.clone();
         cluster
-            .bring_up(self.nodes, self.inert)
+            .bring_up(self.nodes, self.inert, template.is_none())
             .await
             .with_context(|| format!("start the cluster {name}"))?;
         Ok(cluster)
@@ -171,11 +186,14 @@ impl ClusterPlan {
 }
 
 impl Cluster {
-    async fn bring_up(&mut self, nodes: u32, inert: bool) -> Result<()> {
+    async fn bring_up(&mut self, nodes: u32, inert: bool, empty: bool) -> Result<()> {
         self.start_etcd().await?;
         self.start_api_server().await?;
+        if empty {
+            self.install_crds(&self.toolbox.crds).await?;
+        }
         if inert {
-            return self.install_crds(&self.toolbox.crds).await;
+            return Ok(());
         }
         let nodes = (1..=nodes).map(|n| format!("node-{n}")).collect::<Vec<_>>();
         let nodes = async {

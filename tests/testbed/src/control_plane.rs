@@ -17,6 +17,8 @@ use crate::wait::until;
 
 pub(crate) const ETCD: &str = "etcd";
 pub(crate) const API_SERVER: &str = "kube-apiserver";
+/// The folder of etcd's data, in that of its cluster.
+pub(crate) const ETCD_DATA: &str = "etcd";
 
 /// How long a component may take to answer; a busy machine is slow.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -85,7 +87,7 @@ impl Cluster {
             let name = &self.control_plane().etcd_name;
             let args = [
                 format!("--name={name}"),
-                format!("--data-dir={}", self.dir().join("etcd").display()),
+                format!("--data-dir={}", self.dir().join(ETCD_DATA).display()),
                 format!("--listen-client-urls={client}"),
                 format!("--advertise-client-urls={client}"),
                 format!("--listen-peer-urls={peer}"),

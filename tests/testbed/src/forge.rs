@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 use crate::components::{
     CLUSTER, CLUSTER_LDFLAGS, Component, HELM, KWOK_MODULE, PLAIN_LDFLAGS, Pins, SNAPSHOT_CRDS_MODULE,
@@ -18,6 +20,7 @@ use crate::go::{Build, Go, Runner};
 use crate::hash::sha256;
 use crate::on_demand::OnDemand;
 use crate::progress::Progress;
+use crate::template;
 
 /// Where every component of a cluster lies.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub(crate) struct Toolbox {
     pub(crate) stages: PathBuf,
     /// What not every cluster needs.
     pub(crate) on_demand: OnDemand,
+    template: OnceCell<PathBuf>,
 }
 
 /// Programs of our own: name of the build, folder of the source, programs.
@@ -56,6 +60,13 @@ impl Toolbox {
         self.binaries.get(name).expect("the forge makes every component that is asked for")
     }
 
+    /// What the etcd of a new cluster is a copy of.
+    pub(crate) async fn template(self: &Arc<Self>) -> Result<PathBuf> {
+        // Boxed, since it takes a cluster to make it.
+        let find = || Box::pin(template::find(self));
+        self.template.get_or_try_init(find).await.cloned()
+    }
+
     /// Finds or builds what it takes to work on a cluster that runs already.
     pub(crate) async fn fill_for_joining(progress: &dyn Progress) -> Result<Self> {
         let cache = cache_folder()?;
@@ -64,7 +75,8 @@ impl Toolbox {
         let runner = supervisor(&go, &cache, &mut binaries, progress).await?;
         helm(&go, &cache, &runner, &mut binaries, progress).await?;
         let on_demand = OnDemand::new(go, cache, runner);
-        Ok(Self { binaries, crds: PathBuf::new(), stages: PathBuf::new(), on_demand })
+        let (crds, stages, template) = Default::default();
+        Ok(Self { binaries, crds, stages, on_demand, template })
     }
 
     /// Finds or builds everything that every cluster needs.
@@ -110,7 +122,8 @@ impl Toolbox {
 
         helm(&go, &cache, &runner, &mut binaries, progress).await?;
         let on_demand = OnDemand::new(go, cache, runner);
-        Ok(Self { binaries, crds: cluster.path("crds"), stages: cluster.path("stages"), on_demand })
+        let (crds, stages, template) = (cluster.path("crds"), cluster.path("stages"), OnceCell::default());
+        Ok(Self { binaries, crds, stages, on_demand, template })
     }
 }
 

@@ -62,6 +62,7 @@ mod proxy;
 mod storage;
 mod store;
 mod supervisor;
+mod template;
 mod testbed;
 mod velero;
 mod volume;

@@ -1,4 +1,4 @@
-//! Volumes and snapshots: the CRDs, the classes, the driver and its sidecars.
+//! Volumes and snapshots: the classes, the driver and its sidecars.
 
 use anyhow::Result;
 use serde_json::json;
@@ -18,16 +18,13 @@ pub const SNAPSHOT_CLASS: &str = "dir";
 
 impl Cluster {
     pub(crate) async fn start_storage(&self) -> Result<()> {
-        let crds = async {
-            self.install_crds(&self.toolbox.crds).await?;
+        let snapshots = async {
             // What they lose when the API server dies is looked at again after this; 15 min by default.
             let own = vec!["--worker-threads=20".to_owned(), "--resync-period=1m".to_owned()];
             let args = [self.generous_client(), own].concat();
             self.start_component("snapshot-controller", args.clone()).await?;
             let socket = format!("--csi-address={}", self.driver_socket().display());
             self.start_component("csi-snapshotter", [args, vec![socket]].concat()).await?;
-            // Last, since the API server makes the first object of a new kind
-            // wait until the CRD has been established for 2 s.
             self.create_classes().await
         };
         let driver = async {
@@ -37,7 +34,7 @@ impl Cluster {
             let own = vec![socket, "--extra-create-metadata".to_owned()];
             self.start_component("csi-provisioner", [self.generous_client(), own].concat()).await
         };
-        tokio::try_join!(crds, driver)?;
+        tokio::try_join!(snapshots, driver)?;
         Ok(())
     }
 

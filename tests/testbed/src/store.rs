@@ -163,7 +163,7 @@ impl Store<'_> {
     }
 }
 
-fn bytes(text: &str) -> ByteString {
+pub(crate) fn bytes(text: &str) -> ByteString {
     ByteString(text.as_bytes().to_vec())
 }
 

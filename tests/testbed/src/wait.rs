@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-/// How often a condition is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A condition is looked at again after this, and after longer and longer pauses up to this: what takes long is not
+/// hurried by asking.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
 
 /// Looks until `check` gives a value.
 ///
@@ -17,11 +18,13 @@ where
     Fut: Future<Output = Result<Option<T>>>,
 {
     let looking = async {
+        let (mut pause, longest) = PAUSES;
         loop {
             if let Some(found) = check().await? {
                 return Ok(found);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 5 / 4).min(longest);
         }
     };
     // Around it all, since a single look may hang as well.

@@ -57,6 +57,7 @@ fn what_the_policy_says_becomes_of_it() {
         (Rule::Nobody, Wish::Removed(Why::NotSelected)),
         (Rule::Off { policy: policy() }, Wish::Removed(Why::PolicyOff)),
         (Rule::Suspended { policy: policy() }, Wish::Paused(Why::PolicySuspended)),
+        (Rule::Excluded { policy: policy() }, Wish::Paused(Why::NamespaceExcluded)),
         (Rule::Invalid { policy: policy() }, Wish::Untouched(Why::PolicyInvalid)),
     ] {
         assert_eq!(team_a(rule.clone(), &[ours("team-a")]), Some(wish));

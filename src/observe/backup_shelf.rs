@@ -1,0 +1,411 @@
+//! The backups that are there, in little room: a namespace may have hundreds, of each of many clusters.
+//!
+//! Those of a kind, which differ in nothing but what became of them, share what they have in common. Of those that have
+//! ended a note is kept, some two hundred bytes each, and shown are the ones that tell how a Schedule stands: the newest.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::ResourceExt;
+use kube::runtime::watcher::Event;
+use velero::{Backup, BackupPhase, BackupSpec, BackupStatus};
+
+use super::trim::Trim;
+
+/// What backups of a kind have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    namespace: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    storage_location: Option<String>,
+    snapshot_move_data: Option<bool>,
+}
+
+/// All backups.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    kinds: BTreeMap<Arc<Kind>, OfKind>,
+    /// The kind of each.
+    names: HashMap<Arc<str>, Arc<Kind>>,
+    is_filled: bool,
+    /// What a list has brought so far that is not at its end.
+    listed: Option<Box<Shelf>>,
+}
+
+#[derive(Debug, Default)]
+struct OfKind {
+    backups: BTreeMap<Arc<str>, Kept>,
+    /// Those that tell something, as they were last shown.
+    telling: Option<Vec<Arc<Backup>>>,
+}
+
+#[derive(Debug, Clone)]
+enum Kept {
+    /// It has not ended.
+    Open(Arc<Backup>),
+    Ended(Note),
+}
+
+/// What is known of a backup that has ended. Times are in seconds since 1970, as Kubernetes tells them.
+#[derive(Debug, Clone, PartialEq)]
+struct Note {
+    created: Option<i64>,
+    started: Option<i64>,
+    completed: Option<i64>,
+    csi_volume_snapshots_attempted: Option<i64>,
+    volume_snapshots_attempted: Option<i64>,
+    backup_item_operations_attempted: Option<i64>,
+    /// `None`: everything went well.
+    failure: Option<Box<Failure>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Failure {
+    phase: BackupPhase,
+    uid: Option<String>,
+    errors: Option<i64>,
+    warnings: Option<i64>,
+    backup_item_operations_failed: Option<i64>,
+    /// As the status has it.
+    reason: Option<String>,
+    validation_errors: Option<Vec<String>>,
+}
+
+impl Shelf {
+    /// Takes up what a watch says; returns whether that is anything new.
+    pub(super) fn take(&mut self, event: Event<Backup>) -> bool {
+        match event {
+            Event::Init => {
+                self.listed = Some(Box::default());
+                false
+            }
+            Event::InitApply(backup) => {
+                self.listed.get_or_insert_default().put(backup);
+                false
+            }
+            Event::InitDone => {
+                *self = *self.listed.take().unwrap_or_default();
+                self.is_filled = true;
+                true
+            }
+            Event::Apply(backup) => self.put(backup),
+            Event::Delete(backup) => self.remove(&backup.name_any()),
+        }
+    }
+
+    /// Those that tell something; `None` as long as it was never filled.
+    ///
+    /// Of each kind: all that have not ended; and of those that have, the one that began last, the one that began last of the
+    /// ones that went well, and the one that ended last.
+    pub(super) fn telling(&mut self) -> Option<Vec<Arc<Backup>>> {
+        let telling = self.kinds.iter_mut().flat_map(|(kind, of_kind)| {
+            let OfKind { backups, telling } = of_kind;
+            telling.get_or_insert_with(|| the_telling_of(kind, backups)).iter().cloned()
+        });
+        self.is_filled.then(|| telling.collect())
+    }
+
+    fn put(&mut self, mut backup: Backup) -> bool {
+        backup.trim();
+        let name: Arc<str> = backup.name_any().into();
+        let kind = Kind::of(&backup);
+        let kept = Kept::of(backup);
+        let before = self.names.get(&name).and_then(|before| {
+            (**before == kind).then(|| self.kinds.get(before)?.backups.get(&name)).flatten()
+        });
+        let is_news = before.is_none_or(|before| !kept.says_the_same_as(before));
+        self.remove(&name);
+        let kind =
+            self.kinds.get_key_value(&kind).map_or_else(|| Arc::new(kind.clone()), |(kind, _)| kind.clone());
+        let of_kind = self.kinds.entry(kind.clone()).or_default();
+        of_kind.telling = None;
+        of_kind.backups.insert(name.clone(), kept);
+        self.names.insert(name, kind);
+        is_news
+    }
+
+    fn remove(&mut self, name: &str) -> bool {
+        let Some(kind) = self.names.remove(name) else { return false };
+        let Some(of_kind) = self.kinds.get_mut(&kind) else { return false };
+        of_kind.telling = None;
+        of_kind.backups.remove(name);
+        if of_kind.backups.is_empty() {
+            self.kinds.remove(&kind);
+        }
+        true
+    }
+}
+
+fn the_telling_of(kind: &Kind, backups: &BTreeMap<Arc<str>, Kept>) -> Vec<Arc<Backup>> {
+    // From the last name to the first, of which the first counts among equals.
+    let ended = || {
+        backups.iter().rev().filter_map(|(name, kept)| match kept {
+            Kept::Open(_) => None,
+            Kept::Ended(note) => Some((name, note)),
+        })
+    };
+    let newest = [
+        ended().max_by_key(|(_, note)| note.begun()),
+        ended().filter(|(_, note)| note.failure.is_none()).max_by_key(|(_, note)| note.begun()),
+        ended().max_by_key(|(_, note)| note.completed),
+    ];
+    let newest: BTreeMap<&Arc<str>, &Note> = newest.into_iter().flatten().collect();
+    let open = backups.values().filter_map(|kept| match kept {
+        Kept::Open(backup) => Some(backup.clone()),
+        Kept::Ended(_) => None,
+    });
+    open.chain(newest.into_iter().map(|(name, note)| Arc::new(note.backup(name, kind)))).collect()
+}
+
+impl Kind {
+    fn of(backup: &Backup) -> Self {
+        Self {
+            namespace: backup.metadata.namespace.clone(),
+            labels: backup.metadata.labels.clone(),
+            annotations: backup.metadata.annotations.clone(),
+            storage_location: backup.spec.storage_location.clone(),
+            snapshot_move_data: backup.spec.snapshot_move_data,
+        }
+    }
+}
+
+impl Kept {
+    fn of(backup: Backup) -> Self {
+        let status = backup.status.as_ref();
+        let phase = status.and_then(|status| status.phase.clone()).filter(BackupPhase::is_finished);
+        let (Some(status), Some(phase)) = (status, phase) else { return Self::Open(Arc::new(backup)) };
+        let failure = (!phase.is_success()).then(|| {
+            Box::new(Failure {
+                phase,
+                uid: backup.metadata.uid.clone(),
+                errors: status.errors,
+                warnings: status.warnings,
+                backup_item_operations_failed: status.backup_item_operations_failed,
+                reason: status.failure_reason.clone(),
+                validation_errors: status.validation_errors.clone(),
+            })
+        });
+        let seconds = |time: &Option<Time>| time.as_ref().map(|time| time.0.as_second());
+        Self::Ended(Note {
+            created: seconds(&backup.metadata.creation_timestamp),
+            started: seconds(&status.start_timestamp),
+            completed: seconds(&status.completion_timestamp),
+            csi_volume_snapshots_attempted: status.csi_volume_snapshots_attempted,
+            volume_snapshots_attempted: status.volume_snapshots_attempted,
+            backup_item_operations_attempted: status.backup_item_operations_attempted,
+            failure,
+        })
+    }
+
+    fn says_the_same_as(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Open(now), Self::Open(before)) => !now.is_news(before),
+            (Self::Ended(now), Self::Ended(before)) => now == before,
+            _ => false,
+        }
+    }
+}
+
+impl Note {
+    fn begun(&self) -> Option<i64> {
+        self.started.or(self.created)
+    }
+
+    /// The backup again, as far as it is known.
+    fn backup(&self, name: &str, kind: &Kind) -> Backup {
+        let time = |seconds: Option<i64>| Timestamp::from_second(seconds?).ok().map(Time);
+        let spec = BackupSpec {
+            storage_location: kind.storage_location.clone(),
+            snapshot_move_data: kind.snapshot_move_data,
+            ..BackupSpec::default()
+        };
+        let failure = self.failure.as_deref();
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: kind.namespace.clone(),
+            uid: failure.and_then(|failure| failure.uid.clone()),
+            labels: kind.labels.clone(),
+            annotations: kind.annotations.clone(),
+            creation_timestamp: time(self.created),
+            ..ObjectMeta::default()
+        };
+        let status = BackupStatus {
+            phase: Some(failure.map_or(BackupPhase::Completed, |failure| failure.phase.clone())),
+            start_timestamp: time(self.started),
+            completion_timestamp: time(self.completed),
+            csi_volume_snapshots_attempted: self.csi_volume_snapshots_attempted,
+            volume_snapshots_attempted: self.volume_snapshots_attempted,
+            backup_item_operations_attempted: self.backup_item_operations_attempted,
+            errors: failure.and_then(|failure| failure.errors),
+            warnings: failure.and_then(|failure| failure.warnings),
+            backup_item_operations_failed: failure.and_then(|failure| failure.backup_item_operations_failed),
+            failure_reason: failure.and_then(|failure| failure.reason.clone()),
+            validation_errors: failure.and_then(|failure| failure.validation_errors.clone()),
+            ..BackupStatus::default()
+        };
+        Backup { metadata, spec, status: Some(status) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use serde_json::json;
+    use velero::{Cron, Schedule, labels};
+
+    use super::*;
+    use crate::schedules::{Course, Patience, Way, course};
+
+    const SCHEDULES: [&str; 2] = ["east-team-a", "east-team-b"];
+    const PHASES: [&str; 7] = [
+        "New",
+        "InProgress",
+        "WaitingForPluginOperations",
+        "Completed",
+        "Completed",
+        "PartiallyFailed",
+        "Failed",
+    ];
+
+    /// What somebody may see happen to a backup.
+    #[derive(Debug, Clone)]
+    struct Happening {
+        number: u8,
+        schedule: &'static str,
+        /// `None`: it is gone.
+        phase: Option<&'static str>,
+        begun: i64,
+        took: i64,
+        volumes: Option<i64>,
+    }
+
+    fn happening() -> impl Strategy<Value = Happening> {
+        let phase = proptest::option::weighted(0.8, select(&PHASES[..]));
+        (0..12_u8, select(&SCHEDULES[..]), phase, 0..400_i64, 0..90_i64, proptest::option::of(0..3_i64))
+            .prop_map(|(number, schedule, phase, begun, took, volumes)| Happening {
+                number,
+                schedule,
+                phase,
+                begun,
+                took,
+                volumes,
+            })
+    }
+
+    /// Hours after the first moment of 1970, and minutes.
+    fn backup(happening: &Happening, phase: &str) -> Backup {
+        let at = |seconds: i64| Timestamp::from_second(seconds).expect("a time").to_string();
+        let (begun, ended) = (happening.begun * 3600, happening.begun * 3600 + happening.took * 60);
+        let mut backup = json!({
+            "metadata": {
+                "name": format!("b{}", happening.number),
+                "namespace": "velero",
+                "uid": format!("uid-{}", happening.number),
+                "creationTimestamp": at(begun),
+                "labels": { labels::SCHEDULE_NAME: happening.schedule },
+                "managedFields": [{ "manager": "velero-server" }],
+            },
+            "spec": { "storageLocation": "default", "includedNamespaces": ["team-a"] },
+            "status": { "phase": phase, "csiVolumeSnapshotsAttempted": happening.volumes, "errors": happening.volumes },
+        });
+        if phase != "New" {
+            backup["status"]["startTimestamp"] = at(begun).into();
+        }
+        if ["Completed", "PartiallyFailed", "Failed"].contains(&phase) {
+            backup["status"]["completionTimestamp"] = at(ended).into();
+        }
+        serde_json::from_value(backup).expect("a Backup")
+    }
+
+    fn course_of<'a>(schedule: &str, backups: impl Iterator<Item = &'a Backup> + Clone) -> Course {
+        let schedule: Schedule = serde_json::from_value(json!({
+            "metadata": { "name": schedule, "creationTimestamp": "1970-01-01T00:00:00Z" },
+            "spec": { "schedule": "0 */6 * * *", "template": {} },
+            "status": { "phase": "Enabled", "lastBackup": "1970-01-17T00:00:30Z" },
+        }))
+        .expect("a Schedule");
+        let cron: Cron = schedule.spec.schedule.parse().expect("cron");
+        let its = backups
+            .filter(|backup| backup.labels().get(labels::SCHEDULE_NAME) == schedule.metadata.name.as_ref());
+        let now = "1970-01-17T06:20:00Z".parse().expect("a time");
+        course(now, Patience::with(2), &schedule, Some(&cron), Way::beside(its.clone()), its)
+    }
+
+    /// What there is to be seen of each, whatever way it took.
+    fn shown(shelf: &mut Shelf) -> BTreeMap<String, Backup> {
+        let telling = shelf.telling().expect("it was filled");
+        telling.iter().map(|backup| (backup.name_any(), backup.as_ref().clone())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_tells_as_much_as_all_of_them(
+            listed in proptest::collection::vec(happening(), 0..12),
+            seen in proptest::collection::vec(happening(), 0..30),
+        ) {
+            let mut shelf = Shelf::default();
+            prop_assert!(shelf.telling().is_none());
+            let mut all: BTreeMap<String, Backup> = BTreeMap::new();
+            shelf.take(Event::Init);
+            for happening in &listed {
+                let backup = backup(happening, happening.phase.unwrap_or("Completed"));
+                shelf.take(Event::InitApply(backup.clone()));
+                all.insert(backup.name_any(), backup);
+            }
+            prop_assert!(shelf.take(Event::InitDone));
+            for happening in &seen {
+                let backup = backup(happening, happening.phase.unwrap_or("New"));
+                if happening.phase.is_some() {
+                    shelf.take(Event::Apply(backup.clone()));
+                    prop_assert!(!shelf.take(Event::Apply(backup.clone())), "the second time it is no news");
+                    all.insert(backup.name_any(), backup);
+                } else {
+                    let was_there = all.remove(&backup.name_any()).is_some();
+                    prop_assert_eq!(shelf.take(Event::Delete(backup)), was_there);
+                }
+                let shown = shown(&mut shelf);
+                for schedule in SCHEDULES {
+                    prop_assert_eq!(course_of(schedule, shown.values()), course_of(schedule, all.values()));
+                    let has_any = |backups: &BTreeMap<String, Backup>| {
+                        backups.values().any(|backup| backup.labels()[labels::SCHEDULE_NAME] == schedule)
+                    };
+                    prop_assert_eq!(has_any(&shown), has_any(&all));
+                }
+                for (name, backup) in &shown {
+                    let mut whole = all[name].clone();
+                    whole.trim();
+                    let is_failed = !whole.status.clone().unwrap_or_default().phase.is_some_and(|it| it.is_success());
+                    if !is_failed {
+                        (whole.metadata.uid, whole.status.get_or_insert_default().errors) = (None, None);
+                    }
+                    prop_assert_eq!(backup, &whole);
+                }
+            }
+            prop_assert_eq!(shelf.names.len(), all.len());
+            prop_assert_eq!(shelf.kinds.values().map(|kind| kind.backups.len()).sum::<usize>(), all.len());
+        }
+    }
+
+    /// A list that begins anew hides nothing until it is at its end, and then forgets what is gone.
+    #[test]
+    fn a_list_takes_the_place_of_what_was_there_at_its_end() {
+        let one = |number| {
+            let happening =
+                Happening { number, schedule: SCHEDULES[0], phase: None, begun: 1, took: 1, volumes: None };
+            backup(&happening, "Completed")
+        };
+        let mut shelf = Shelf::default();
+        for event in
+            [Event::Init, Event::InitApply(one(1)), Event::InitDone, Event::Init, Event::InitApply(one(2))]
+        {
+            shelf.take(event);
+        }
+        assert_eq!(shown(&mut shelf).into_keys().collect::<Vec<_>>(), ["b1"]);
+        shelf.take(Event::InitDone);
+        assert_eq!(shown(&mut shelf).into_keys().collect::<Vec<_>>(), ["b2"]);
+    }
+}
