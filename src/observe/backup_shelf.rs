@@ -1,7 +1,7 @@
 //! The backups that are there, in little room: a namespace may have hundreds, of each of many clusters.
 //!
 //! Those of a kind, which differ in nothing but what became of them, share what they have in common. Of those that have
-//! ended a note is kept, some two hundred bytes each, and shown are the ones that tell how a Schedule stands: the newest.
+//! ended a note is kept, a tenth of what the object takes, and shown are the ones that tell how a Schedule stands: the newest.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -49,15 +49,15 @@ enum Kept {
     Ended(Note),
 }
 
-/// What is known of a backup that has ended. Times are in seconds since 1970, as Kubernetes tells them.
+/// What is known of a backup that has ended. Times are in seconds since 1970, as Kubernetes tells them, and small: until 2106.
 #[derive(Debug, Clone, PartialEq)]
 struct Note {
-    created: Option<i64>,
-    started: Option<i64>,
-    completed: Option<i64>,
-    csi_volume_snapshots_attempted: Option<i64>,
-    volume_snapshots_attempted: Option<i64>,
-    backup_item_operations_attempted: Option<i64>,
+    created: Option<u32>,
+    started: Option<u32>,
+    completed: Option<u32>,
+    csi_volume_snapshots_attempted: Option<u32>,
+    volume_snapshots_attempted: Option<u32>,
+    backup_item_operations_attempted: Option<u32>,
     /// `None`: everything went well.
     failure: Option<Box<Failure>>,
 }
@@ -188,14 +188,15 @@ impl Kept {
                 validation_errors: status.validation_errors.clone(),
             })
         });
-        let seconds = |time: &Option<Time>| time.as_ref().map(|time| time.0.as_second());
+        let small = |number: i64| u32::try_from(number).ok();
+        let seconds = |time: &Option<Time>| small(time.as_ref()?.0.as_second());
         Self::Ended(Note {
             created: seconds(&backup.metadata.creation_timestamp),
             started: seconds(&status.start_timestamp),
             completed: seconds(&status.completion_timestamp),
-            csi_volume_snapshots_attempted: status.csi_volume_snapshots_attempted,
-            volume_snapshots_attempted: status.volume_snapshots_attempted,
-            backup_item_operations_attempted: status.backup_item_operations_attempted,
+            csi_volume_snapshots_attempted: status.csi_volume_snapshots_attempted.and_then(small),
+            volume_snapshots_attempted: status.volume_snapshots_attempted.and_then(small),
+            backup_item_operations_attempted: status.backup_item_operations_attempted.and_then(small),
             failure,
         })
     }
@@ -210,13 +211,13 @@ impl Kept {
 }
 
 impl Note {
-    fn begun(&self) -> Option<i64> {
+    fn begun(&self) -> Option<u32> {
         self.started.or(self.created)
     }
 
     /// The backup again, as far as it is known.
     fn backup(&self, name: &str, kind: &Kind) -> Backup {
-        let time = |seconds: Option<i64>| Timestamp::from_second(seconds?).ok().map(Time);
+        let time = |seconds: Option<u32>| Timestamp::from_second(seconds?.into()).ok().map(Time);
         let spec = BackupSpec {
             storage_location: kind.storage_location.clone(),
             snapshot_move_data: kind.snapshot_move_data,
@@ -236,9 +237,9 @@ impl Note {
             phase: Some(failure.map_or(BackupPhase::Completed, |failure| failure.phase.clone())),
             start_timestamp: time(self.started),
             completion_timestamp: time(self.completed),
-            csi_volume_snapshots_attempted: self.csi_volume_snapshots_attempted,
-            volume_snapshots_attempted: self.volume_snapshots_attempted,
-            backup_item_operations_attempted: self.backup_item_operations_attempted,
+            csi_volume_snapshots_attempted: self.csi_volume_snapshots_attempted.map(i64::from),
+            volume_snapshots_attempted: self.volume_snapshots_attempted.map(i64::from),
+            backup_item_operations_attempted: self.backup_item_operations_attempted.map(i64::from),
             errors: failure.and_then(|failure| failure.errors),
             warnings: failure.and_then(|failure| failure.warnings),
             backup_item_operations_failed: failure.and_then(|failure| failure.backup_item_operations_failed),

@@ -68,10 +68,13 @@ impl Shown {
             namespaces: store.namespaces.values().cloned().collect(),
             ..Observed::default()
         };
+        // As the selector of the product's watch has it.
+        let is_labelled_ours = |backup: &&Arc<Backup>| {
+            backup.labels().get("app.kubernetes.io/managed-by").is_some_and(|by| by == "agenttier-backup")
+        };
         let sight = VeleroSight {
             namespace: "velero".into(),
             schedules: Holding::Seen(store.schedules.values().cloned().collect()),
-            // As the selector of the product's watch has it.
             backups: Holding::Seen(store.backups.values().filter(is_labelled_ours).cloned().collect()),
             locations: Holding::Seen(vec![]),
             servers: Holding::Seen(vec![Arc::new(serde_json::from_value(server).expect("a Deployment"))]),
@@ -90,10 +93,6 @@ impl Shown {
     pub(crate) fn standing(&self, now: Timestamp) -> Standing {
         Standing::at(now, &cluster(), &self.observed, &self.regime(), &self.sight, self.certain)
     }
-}
-
-fn is_labelled_ours(backup: &&Arc<Backup>) -> bool {
-    backup.labels().get("app.kubernetes.io/managed-by").is_some_and(|by| by == "agenttier-backup")
 }
 
 impl World {
