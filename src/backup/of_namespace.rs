@@ -106,6 +106,11 @@ fn chosen(look: &Look, survey: &Survey, namespace: &str) -> Result<Schedule, (&'
     if let Some(trouble) = location_trouble(&look.sight, schedule.spec.template.storage_location.as_deref()) {
         return Err((trouble.reason(), trouble.message()));
     }
+    if matches!(look.regime.namespaces.get(namespace), Some(Rule::Excluded { .. })) {
+        let message =
+            "its label velero.io/exclude-from-backup=true has Velero refuse to back it up: take it off";
+        return Err(("NamespaceExcluded", message.to_owned()));
+    }
     fit(schedule, namespace)?;
     Ok(schedule.as_ref().clone())
 }

@@ -175,9 +175,10 @@ impl Plan {
                 survey.require(namespace)?;
             }
         }
-        velero.take_backups_of_gone(&client, &survey.observed).await;
+        let untold = velero.take_backups_of_gone(&client, &survey.observed).await.err();
+        let notes = untold.map(|error| format!("{error:#}")).into_iter().collect();
         // As the controller sees it: by the clock that the answers have told.
-        Ok(Sight { survey, velero, notes: Vec::new(), now: clock.now() })
+        Ok(Sight { survey, velero, notes, now: clock.now() })
     }
 
     fn read(&self) -> anyhow::Result<Sight> {

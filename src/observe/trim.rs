@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Container, Namespace, PersistentVolume, PersistentVolumeClaim, PodSpec, PodTemplateSpec,
 };
 use k8s_openapi::api::storage::v1::VolumeAttachment;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
 use kube::core::PartialObjectMeta;
 use velero::{Backup, BackupSpec, BackupStorageLocation, Schedule};
 
@@ -161,13 +161,20 @@ impl Trim for Deployment {
 }
 
 /// Who has written it stays, and when: if that is us, for an object of ours is told apart by it also where its labels are
-/// edited; and whoever has written to its spec, which may change when a Schedule is due.
+/// edited; and everybody else but Velero's server, who may be at odds with us. Whether that was to its spec stays too, for
+/// that may change when a Schedule is due.
 fn bare_but_for_its_writers(meta: &mut ObjectMeta) {
     let entries = meta.managed_fields.take().into_iter().flatten();
-    let tells =
-        |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(FIELD_MANAGER) || owns_spec(entry);
-    let telling = entries.filter(tells).map(|mut entry| {
-        entry.fields_v1 = None;
+    let is_ours = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(FIELD_MANAGER);
+    // Velero's server notes each backup in the status.
+    let is_servers = |entry: &ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref();
+        !owns_spec(entry) && fields.is_some_and(|fields| fields.0.get("f:status").is_some())
+    };
+    let telling = entries.filter(|entry| is_ours(entry) || !is_servers(entry)).map(|mut entry| {
+        // What is left tells whether its spec is among what somebody has written.
+        let is_of_spec = is_ours(&entry) || owns_spec(&entry);
+        entry.fields_v1 = (!is_of_spec).then(|| FieldsV1(serde_json::Value::Object(serde_json::Map::new())));
         entry
     });
     let telling: Vec<_> = telling.collect();
@@ -243,8 +250,8 @@ mod tests {
 
     use super::*;
 
-    /// Who is left of those that have written to a Schedule.
-    fn writers(fields: &Value) -> usize {
+    /// How many are left of those that have written to a Schedule, and how many of them to its spec, as far as can be told.
+    fn writers(fields: &Value) -> (usize, usize) {
         let schedule = json!({
             "metadata": { "name": "east-team-a", "managedFields": [
                 { "manager": "somebody", "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": fields },
@@ -253,16 +260,17 @@ mod tests {
         });
         let mut schedule: Schedule = serde_json::from_value(schedule).expect("a Schedule");
         schedule.trim();
-        schedule.metadata.managed_fields.map_or(0, |fields| fields.len())
+        let left = schedule.metadata.managed_fields.unwrap_or_default();
+        (left.len(), left.iter().filter(|entry| owns_spec(entry)).count())
     }
 
     /// Velero's server notes each backup in the status; if that counted as an edit, no backup would ever be overdue.
     #[test]
-    fn who_has_written_to_the_spec_is_kept_but_for_veleros_server() {
-        assert_eq!(writers(&json!({ "f:spec": { "f:paused": {} } })), 1);
-        assert_eq!(writers(&json!({ "f:spec": {} })), 1);
-        assert_eq!(writers(&json!({ "f:metadata": { "f:labels": {} } })), 0);
+    fn who_has_written_is_kept_but_for_veleros_server() {
+        assert_eq!(writers(&json!({ "f:spec": { "f:paused": {} } })), (1, 1));
+        assert_eq!(writers(&json!({ "f:spec": {} })), (1, 1));
+        assert_eq!(writers(&json!({ "f:metadata": { "f:labels": {} } })), (1, 0));
         let servers = json!({ "f:spec": { "f:skipImmediately": {} }, "f:status": { "f:lastBackup": {} } });
-        assert_eq!(writers(&servers), 0);
+        assert_eq!(writers(&servers), (0, 0));
     }
 }

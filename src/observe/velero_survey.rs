@@ -63,29 +63,27 @@ impl VeleroSight {
 
     /// Reads one backup of each of these Schedules, if there is one.
     ///
-    /// That they cannot be read is told in `hidden`, whatever the reason.
-    pub(crate) async fn take_one_backup_of_each(&mut self, client: &Client, schedules: &[String]) {
+    /// # Errors
+    /// When one of them cannot be read: then none is seen.
+    pub(crate) async fn take_one_backup_of_each(
+        &mut self,
+        client: &Client,
+        schedules: &[String],
+    ) -> anyhow::Result<()> {
         let api = Api::<Backup>::namespaced(client.clone(), &self.namespace);
         let one_of = async |schedule: &String| {
             let labels = format!("{}={schedule}", velero::labels::SCHEDULE_NAME);
             api.list_metadata(&ListParams::default().labels(&labels).limit(1)).await
         };
-        let asked = futures::stream::iter(schedules).map(one_of).buffered(AT_ONCE);
-        let found: kube::Result<Vec<_>> = asked.try_collect().await;
-        match found {
-            Ok(lists) => {
-                let one = |meta: PartialObjectMeta<Backup>| {
-                    let mut backup = Backup::new("", velero::BackupSpec::default());
-                    backup.metadata = meta.metadata;
-                    Arc::new(backup)
-                };
-                self.backups = Holding::Seen(lists.into_iter().flatten().map(one).collect());
-            }
-            Err(error) => {
-                self.backups = Holding::Refused;
-                self.hidden.push(("backups.velero.io", sentence(&error)));
-            }
-        }
+        let lists: Vec<_> =
+            futures::stream::iter(schedules).map(one_of).buffered(AT_ONCE).try_collect().await?;
+        let one = |meta: PartialObjectMeta<Backup>| {
+            let mut backup = Backup::new("", velero::BackupSpec::default());
+            backup.metadata = meta.metadata;
+            Arc::new(backup)
+        };
+        self.backups = Holding::Seen(lists.into_iter().flatten().map(one).collect());
+        Ok(())
     }
 
     /// Of files in place of a cluster: these Schedules, and for the rest a Velero without anything.

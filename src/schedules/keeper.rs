@@ -80,6 +80,7 @@ impl Keeper {
     /// Forgets what failed: the time has leapt.
     pub fn forget(&mut self) {
         self.failing.clear();
+        self.contests = Contests::default();
     }
 
     /// Brings the Schedules to what the policies say, and says how the backups stand and when to look again. `certain` says
@@ -101,12 +102,15 @@ impl Keeper {
         // Where nobody wants backups by Velero for the moment nothing stands in their way.
         let is_wanted = regime.policies.keys().any(|policy| !regime.suspended.contains(policy));
         let told = obstacle.clone().filter(|_| is_wanted);
-        let (Some(sight), Some(cluster)) = (sight, cluster) else {
+        let (Some(sight), Some(cluster)) = (sight.filter(|sight| sight.schedules.seen().is_some()), cluster)
+        else {
+            // Nor are they paused or removed while they are not seen.
+            let is_blind = |obstacle: &Obstacle| {
+                matches!(obstacle, Obstacle::VeleroForbidden(_) | Obstacle::VeleroUnseen(_))
+            };
+            let told = told.or(obstacle.filter(is_blind).filter(|_| !regime.policies.is_empty()));
             return (Findings::of_policies(&regime, told), None);
         };
-        if sight.schedules.seen().is_none() {
-            return (Findings::of_policies(&regime, told), None);
-        }
         let Standing { orders, mut courses } = Standing::at(now, &cluster, observed, &regime, sight, certain);
         // Whatever stands in the way of backups, nobody is kept from stopping them. What Velero makes of the Schedules is told
         // also while they cannot be kept.
@@ -122,20 +126,27 @@ impl Keeper {
             }
         }
         let wakes = courses.values().filter_map(|course| course.wake);
-        let failing = self.failing.values().map(|failing| failing.until);
-        let contested = due.iter().filter_map(|order| self.contests.until(&order.name()));
-        let wake = wakes.chain(failing).chain(contested).chain(left.then_some(now)).min();
+        let held_back =
+            due.iter().filter_map(|order| self.held_back(&order.name())).filter(|until| *until > now);
+        let mended = self.contests.mended(now);
+        let wake = wakes.chain(held_back).chain(mended).chain(left.then_some(now)).min();
         let look = Report { cluster: &cluster, observed, regime: &regime, sight, courses: &courses };
         let findings = look.findings(orders, &self.occupancy, |name| {
             let failing = self.failing.get(name).filter(|failing| failing.told);
             let failing = failing.map(|failing| (failing.reason, failing.message.clone()));
-            failing.or_else(|| Some((CONTESTED, self.contests.told(name)?)))
+            failing.or_else(|| Some((CONTESTED, self.contests.told(now, name)?)))
         });
         (Findings { obstacle: told, ..findings }, wake)
     }
 
     fn cluster(&self, observed: &Observed) -> Option<ClusterIdentity> {
         ClusterIdentity::find(self.cluster_name.as_deref(), observed.namespaces.iter().map(AsRef::as_ref))
+    }
+
+    /// Until when an object is not written to, after a failure or for somebody else writes it as well.
+    fn held_back(&self, name: &str) -> Option<Timestamp> {
+        let failing = self.failing.get(name).map(|failing| failing.until);
+        failing.max(self.contests.until(name))
     }
 
     /// Carries out the orders that are due; returns whether some are left for the next pass.
@@ -149,11 +160,7 @@ impl Keeper {
         let wanted: BTreeSet<String> = orders.iter().map(|order| order.name()).collect();
         self.failing.retain(|name, _| wanted.contains(name));
         self.contests.forget(now);
-        let is_due = |order: &&&Order| {
-            let name = order.name();
-            let failing = self.failing.get(&name).map(|failing| failing.until);
-            failing.into_iter().chain(self.contests.until(&name)).all(|until| until <= now)
-        };
+        let is_due = |order: &&&Order| self.held_back(&order.name()).is_none_or(|until| until <= now);
         let due: Vec<Order> = orders.iter().filter(is_due).map(|order| (*order).clone()).collect();
         let all = due.len();
         self.carry_out(now, &sight.namespace, due, stop).await < all

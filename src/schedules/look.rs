@@ -1,15 +1,16 @@
 //! One look at Layer 2, for commands: with the rights of whoever runs them, and without being told what the cluster says
 //! itself.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use agenttier_backup_plan::schedules::{Plan, Why, Wish};
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt};
 use velero::Schedule;
 
 use super::cluster::{ClusterIdentity, LASTING};
+use super::orders::orders;
 use super::rules::VeleroRegime;
 use super::setting::{Setting, VELERO};
 use super::site::{Obstacle, usable};
@@ -147,19 +148,18 @@ impl Look {
     /// Sees which Schedules of namespaces that are gone have backups left: what becomes of them depends on that. Of others,
     /// of which there may be very many, no backup is seen.
     ///
-    /// Where they cannot be read, that is told in [`VeleroSight::hidden`].
-    pub async fn take_backups_of_gone(&mut self, client: &Client, observed: &Observed) {
-        let there: BTreeSet<String> =
-            observed.namespaces.iter().map(|namespace| namespace.name_any()).collect();
-        let is_gone = |schedule: &&Arc<Schedule>| {
-            let is_ours = schedule.labels().get(MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER);
-            is_ours && schedule.labels().get(NAMESPACE).is_some_and(|namespace| !there.contains(namespace))
-        };
-        let schedules = self.sight.schedules.seen().unwrap_or_default();
-        let gone: Vec<String> = schedules.iter().filter(is_gone).map(|gone| gone.name_any()).collect();
-        if !self.blind && !gone.is_empty() {
-            self.sight.take_one_backup_of_each(client, &gone).await;
+    /// # Errors
+    /// When they cannot be read; they are taken to have some.
+    pub async fn take_backups_of_gone(&mut self, client: &Client, observed: &Observed) -> anyhow::Result<()> {
+        let Some(cluster) = self.cluster.as_ref().filter(|_| !self.blind) else { return Ok(()) };
+        let plans = orders(cluster, observed, &self.regime, &self.sight, self.certain).plans;
+        let is_gone = |plan: &Plan| plan.wish == Wish::Paused(Why::NamespaceGone);
+        let gone: Vec<String> = plans.into_iter().filter(is_gone).map(|plan| plan.name).collect();
+        if gone.is_empty() {
+            return Ok(());
         }
+        let taken = self.sight.take_one_backup_of_each(client, &gone).await;
+        taken.context("what is left of the backups of namespaces that are gone cannot be told")
     }
 
     /// Why the controller makes and keeps no Schedules. A right that whoever looks does not have is none of its.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agenttier_backup_plan::schedules::{Plan, Why, Wish};
+use agenttier_backup_plan::schedules::{Plan, Wish};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
@@ -11,10 +11,10 @@ use similar::TextDiff;
 use velero::Schedule;
 
 use super::drift::manifest;
-use super::findings::{name_of, why_untouched};
 use super::look::Look;
 use super::orders::{Order, Orders, SERVERS, orders};
 use super::site::location_trouble;
+use super::why::{at_length, name_of};
 use crate::observe::Observed;
 
 /// So many lines that are the same stand around those that differ.
@@ -212,25 +212,6 @@ fn of_map(live: Option<&ConfigMap>, wanted: &ConfigMap) -> Prospect {
     let wanted = manifest(wanted, wanted, &[]);
     let diff = difference(&is, &text(&wanted));
     Prospect { name, backs_up: None, policy: None, step, why: None, manifest: Some(wanted), diff }
-}
-
-fn at_length(why: Why, wish: Wish, schedule: &str) -> String {
-    let message = match why {
-        _ if matches!(wish, Wish::Untouched(_)) => return why_untouched(why, schedule),
-        Why::NamespaceGone => "its namespace is gone",
-        Why::NamespaceTerminating => "its namespace is being deleted",
-        Why::NamespaceExcluded => {
-            "its namespace is labelled velero.io/exclude-from-backup=true, and Velero refuses to back it up"
-        }
-        Why::PolicySuspended => "its policy is suspended",
-        Why::PolicyOff => "its policy wants no backups by Velero; the backups stay until their time is over",
-        Why::NotSelected => "no policy selects its namespace; the backups stay until their time is over",
-        Why::ClusterRenamed => {
-            "the cluster is called otherwise now; the backups stay until their time is over"
-        }
-        Why::PolicyInvalid | Why::ScheduleTaken | Why::NotCertain => "it cannot be decided",
-    };
-    message.to_owned()
 }
 
 fn text(manifest: &Value) -> String {

@@ -145,6 +145,13 @@ pub fn course<'a>(
             wakes.push(until);
         }
     }
+    // Whatever becomes of the Schedule, an old backup gets no younger.
+    let took = course.took.unwrap_or_default();
+    let newest = cron.zip(course.last_success);
+    if let Some((_, until)) = newest.and_then(|(cron, newest)| complete_until(cron, newest, took)) {
+        course.stale = now >= until;
+        wakes.push(until);
+    }
     if let (true, Some(cron)) = (course.accepted && schedule.spec.paused != Some(true), cron) {
         let last =
             status.and_then(|status| status.last_backup.as_ref()).map_or(created, |last| last.0.max(created));
@@ -162,11 +169,6 @@ pub fn course<'a>(
             course.missed = (now >= until).then_some(since);
             course.missed_since = course.missed.map(|_| until);
             course.period = cron.next(due, &TimeZone::UTC).map(|next| next.duration_since(due));
-            wakes.push(until);
-        }
-        let took = course.took.unwrap_or_default();
-        if let Some((_, until)) = course.last_success.and_then(|newest| complete_until(cron, newest, took)) {
-            course.stale = now >= until;
             wakes.push(until);
         }
         // What is asked of it now, it is asked of it since it was written.

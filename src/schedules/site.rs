@@ -66,7 +66,8 @@ impl Obstacle {
                  optional.backup.velero.namespace in the chart's values"
             ),
             Self::VeleroTooOld { release } => {
-                format!("Velero {release} is too old; {OLDEST} or newer is needed. Schedules are left as they are")
+                format!("Velero {release} is too old; {OLDEST} or newer is needed. Schedules are neither made nor changed, but for \
+                         stopping them")
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use velero::{Backup, Cron, labels};
+use velero::{Backup, BackupPhase, Cron, labels};
 
 use super::cluster::ClusterIdentity;
 use super::orders::{Order, Orders, orders};
@@ -63,7 +63,14 @@ fn courses(
         if let (true, Some(namespace)) = (is_of_this, backup.labels().get(NAMESPACE)) {
             ours.entry(namespace).or_default().push(backup);
         }
-        if let Some(schedule) = backup.labels().get(labels::SCHEDULE_NAME) {
+        // One of another cluster's that has ended never stood in the way here.
+        let is_done = || {
+            let phase = backup.status.as_ref().and_then(|status| status.phase.as_ref());
+            phase.is_some_and(BackupPhase::is_finished)
+        };
+        if let Some(schedule) = backup.labels().get(labels::SCHEDULE_NAME)
+            && (is_of_this || !is_done())
+        {
             by_name.entry(schedule).or_default().push(backup);
         }
     }
@@ -87,7 +94,7 @@ fn courses(
 
 fn is_complete(backup: &Backup) -> bool {
     let phase = backup.status.as_ref().and_then(|status| status.phase.as_ref());
-    phase.is_some_and(velero::BackupPhase::is_success)
+    phase.is_some_and(BackupPhase::is_success)
 }
 
 #[cfg(test)]
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn somebody_elses_backup_of_the_same_name_is_in_the_way_too() {
         assert!(missed_beside(vec![]));
-        let theirs = |schedule: &str| {
+        let theirs = |schedule: &str, phase: &str| {
             let backup = json!({
                 "metadata": {
                     "name": "b1",
@@ -134,11 +141,16 @@ mod tests {
                     "annotations": { CLUSTER_UID: "elsewhere" },
                 },
                 "spec": {},
-                "status": { "phase": "InProgress", "startTimestamp": "2026-01-01T12:50:00Z" },
+                "status": {
+                    "phase": phase,
+                    "startTimestamp": "2026-01-01T12:50:00Z",
+                    "completionTimestamp": "2026-01-01T13:19:00Z",
+                },
             });
             serde_json::from_value(backup).expect("a Backup")
         };
-        assert!(!missed_beside(vec![theirs("east-team-a")]));
-        assert!(missed_beside(vec![theirs("west-team-a")]), "it is another's");
+        assert!(!missed_beside(vec![theirs("east-team-a", "InProgress")]));
+        assert!(missed_beside(vec![theirs("west-team-a", "InProgress")]), "it is another's");
+        assert!(missed_beside(vec![theirs("east-team-a", "Completed")]), "it was made elsewhere");
     }
 }

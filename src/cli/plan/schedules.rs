@@ -20,6 +20,10 @@ pub(super) enum Show {
 pub(super) const NONE_GIVEN: &str = "no Schedule (schedules.velero.io) is among the files: each that is wanted shows as one to \
                                      make";
 
+/// What an obstacle does not keep the controller from.
+const MEANWHILE: &str =
+    "Until then nothing of this is done, but for removing and pausing Schedules that the controller sees";
+
 /// Where there are none, and none are to be.
 const NO_SANDBOX: &str = "there is no Schedule to show: of the namespaces looked at, none that a policy with Velero selects \
                           holds a sandbox";
@@ -27,7 +31,7 @@ const NO_SANDBOX: &str = "there is no Schedule to show: of the namespaces looked
 /// Prints what becomes of each, and what is the matter, each after an empty line.
 pub(super) fn print(outlook: &Outlook) {
     if let Some(Told { reason, message }) = &outlook.obstacle {
-        println!("\nVelero: {reason}: {message}. Until then nothing of this is done:");
+        println!("\nVelero: {reason}: {message}. {MEANWHILE}:");
     }
     if !outlook.schedules.is_empty() {
         let mut rows = table(&["SCHEDULE", "NAMESPACE", "POLICY", "TIMES", "DO", "WHY"]);
@@ -77,9 +81,7 @@ pub(super) fn notes(outlook: Option<&Outlook>, wanted: Option<bool>) -> Vec<Stri
         }
         return notes;
     };
-    notes.extend(
-        obstacle.iter().map(|it| format!("Velero: {}. Until then nothing of this is done", told(it))),
-    );
+    notes.extend(obstacle.iter().map(|it| format!("Velero: {}. {MEANWHILE}", told(it))));
     for (policy, troubles) in policies {
         notes.extend(troubles.iter().map(|trouble| format!("policy {policy}: {}", told(trouble))));
     }
@@ -221,7 +223,8 @@ mod tests {
         assert_eq!(
             notes(Some(&alone), Some(true)),
             [
-                "Velero: VeleroServerMissing: there is none. Until then nothing of this is done",
+                "Velero: VeleroServerMissing: there is none. Until then nothing of this is done, but for removing and \
+                 pausing Schedules that the controller sees",
                 "policy gold: LocationMissing: there is no store",
                 "Schedule east-team-a is left alone: ScheduleTaken: it is not ours",
             ]

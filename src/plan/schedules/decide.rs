@@ -227,7 +227,10 @@ fn wish_of(namespace: &NamespaceSight, owner: Option<&Owner>, had_one: bool, cer
         Rule::Off { .. } => return removed(Why::PolicyOff),
         Rule::Invalid { .. } => return is_ours.then_some(Wish::Untouched(Why::PolicyInvalid)),
         Rule::Suspended { .. } => return is_ours.then_some(Wish::Paused(Why::PolicySuspended)),
-        Rule::Excluded { .. } => return is_ours.then_some(Wish::Paused(Why::NamespaceExcluded)),
+        Rule::Excluded { .. } if is_ours => return Some(Wish::Paused(Why::NamespaceExcluded)),
+        Rule::Excluded { .. } => {
+            return namespace.holds_sandboxes.then_some(Wish::Untouched(Why::NamespaceExcluded));
+        }
         Rule::On { .. } => is_ours || had_one || namespace.holds_sandboxes,
     };
     if !wanted {

@@ -242,4 +242,19 @@ fn an_old_backup_is_stale_whatever_was_written_since() {
     let after = course("2026-06-04T16:00:00Z");
     assert_eq!((after.stale, after.overdue), (true, None));
     assert_eq!(course("2026-06-05T16:00:00Z").overdue, Some(at("2026-06-05T04:00:00Z")));
+
+    // Also beside a Schedule that was made anew, or is paused for another moment.
+    for status in [json!({}), enabled("2026-06-03T04:00:00Z")] {
+        let mut schedule = self::schedule(&status);
+        schedule.spec.paused = Some(true);
+        let course = super::course(
+            at("2026-06-20T00:00:00Z"),
+            Patience::with(0),
+            &schedule,
+            Some(&cron),
+            FREE,
+            &backups,
+        );
+        assert!(course.stale, "{status}");
+    }
 }

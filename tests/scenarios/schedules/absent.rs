@@ -1,15 +1,15 @@
 //! Velero that is not there yet, not there any more, or not as it should be.
 
-use ::velero::SchedulePhase;
+use ::velero::{Schedule, SchedulePhase};
 use agenttier_backup::api::VeleroSpec;
 use double::Options;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
-use testbed::VELERO_NAMESPACE;
+use testbed::{VELERO_NAMESPACE, VeleroPlan};
 
-use super::site::{Site, VALUES};
+use super::site::{BUCKET, Site, VALUES};
 use crate::place::eventually;
 
 fn on() -> VeleroSpec {
@@ -83,6 +83,37 @@ async fn velero_may_come_later_piece_by_piece() {
         Ok(left.items.is_empty().then_some(()))
     })
     .await;
+}
+
+/// The chart was told the wrong namespace, and then the right one, which is not Velero's usual one.
+#[tokio::test]
+async fn a_velero_in_another_namespace_is_asked_for_and_then_served() {
+    const ELSEWHERE: &str = "elsewhere";
+    let site = Site::bare("schedules-elsewhere", Options::default()).await;
+    site.velero().create_namespace().await.unwrap();
+    let plan = VeleroPlan::new(&site.store, BUCKET).namespace(ELSEWHERE);
+    site.stage.cluster.velero(plan).install().await.unwrap();
+    site.stage.install(&VALUES).await.unwrap();
+    site.policy(on()).await;
+    site.team("team-a").await;
+    site.start_controller().await;
+    let told = site.told("VeleroServerMissing").await;
+    assert!(told.message.contains("no Deployment velero in namespace velero"), "{told:?}");
+
+    site.stage.controller().unwrap().kill().await.unwrap();
+    let values = [VALUES[0], VALUES[1], "optional.backup.velero.namespace=elsewhere"];
+    site.stage.install(&values).await.unwrap();
+    let args = ["--velero-namespace", ELSEWHERE, "--cluster-name", "east"];
+    site.stage.start_controller(&args).await.unwrap();
+    let schedules = Api::<Schedule>::namespaced(site.stage.client.clone(), ELSEWHERE);
+    eventually("a Schedule there that is enabled", || async {
+        let phase =
+            schedules.get_opt("east-team-a").await?.and_then(|live| live.status).and_then(|it| it.phase);
+        Ok((phase == Some(SchedulePhase::Enabled)).then_some(()))
+    })
+    .await;
+    site.told("AwaitingFirstBackups").await;
+    assert_eq!(site.schedules().list(&ListParams::default()).await.unwrap().items.len(), 0);
 }
 
 #[tokio::test]

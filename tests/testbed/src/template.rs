@@ -23,14 +23,14 @@ use crate::store::bytes;
 /// What is no part of it: the API server makes it anew.
 const MADE_ANEW: [&str; 4] = ["namespaces", "leases", "events", "configmaps"];
 
-/// Raised when something else than its inputs changes what it holds.
-const VERSION: &[u8] = b"1";
+/// How it is made: with these arguments, and in these steps.
+const MADE_BY: [&[u8]; 2] = [include_bytes!("control_plane.rs"), include_bytes!("template.rs")];
 
 /// Finds the template for clusters of these components, or makes it.
 pub(crate) async fn find(toolbox: &Arc<Toolbox>) -> Result<PathBuf> {
     let mut crds = files(&toolbox.crds)?;
     crds.sort();
-    let mut parts = vec![VERSION.to_vec()];
+    let mut parts = MADE_BY.map(<[u8]>::to_vec).to_vec();
     for crd in crds {
         parts.push(fs::read(&crd).with_context(|| format!("read {}", crd.display()))?);
     }
@@ -48,10 +48,15 @@ pub(crate) async fn find(toolbox: &Arc<Toolbox>) -> Result<PathBuf> {
     }
     let partial = tempfile::Builder::new().prefix(&name).tempdir_in(folder)?;
     make(toolbox, partial.path()).await.context("make the template of all clusters")?;
-    match fs::rename(partial.keep(), &template) {
+    match fs::rename(partial.path(), &template) {
+        Ok(()) => {
+            // It has another name now.
+            let _ = partial.keep();
+            Ok(template)
+        }
         // Somebody else was quicker.
         Err(_) if template.exists() => Ok(template),
-        renamed => renamed.map(|()| template).map_err(Into::into),
+        Err(error) => Err(error.into()),
     }
 }
 

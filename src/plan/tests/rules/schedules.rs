@@ -50,6 +50,16 @@ fn a_namespace_gets_its_schedule_with_its_first_sandbox_and_keeps_it_without() {
     assert_eq!(wishes(&[empty], &[ours("team-a")], true), [("east-team-a".into(), Wish::Enabled)]);
 }
 
+/// Velero would refuse its backups; that it has none is to be told.
+#[test]
+fn a_namespace_that_is_left_out_is_told_of_also_without_a_schedule() {
+    let excluded = || Rule::Excluded { policy: "gold".to_owned() };
+    assert_eq!(team_a(excluded(), &[]), Some(Wish::Untouched(Why::NamespaceExcluded)));
+    assert_eq!(team_a(excluded(), &[ours("team-a")]), Some(Wish::Paused(Why::NamespaceExcluded)));
+    let empty = NamespaceSight { holds_sandboxes: false, ..namespace("team-a", excluded()) };
+    assert_eq!(wishes(&[empty], &[], true), []);
+}
+
 #[test]
 fn what_the_policy_says_becomes_of_it() {
     let policy = || "gold".to_owned();
@@ -57,7 +67,6 @@ fn what_the_policy_says_becomes_of_it() {
         (Rule::Nobody, Wish::Removed(Why::NotSelected)),
         (Rule::Off { policy: policy() }, Wish::Removed(Why::PolicyOff)),
         (Rule::Suspended { policy: policy() }, Wish::Paused(Why::PolicySuspended)),
-        (Rule::Excluded { policy: policy() }, Wish::Paused(Why::NamespaceExcluded)),
         (Rule::Invalid { policy: policy() }, Wish::Untouched(Why::PolicyInvalid)),
     ] {
         assert_eq!(team_a(rule.clone(), &[ours("team-a")]), Some(wish));
