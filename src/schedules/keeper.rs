@@ -244,37 +244,4 @@ fn what(order: &Order) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::sync::Arc;
-
-    use http::{Request, Response};
-    use kube::client::Body;
-    use velero::{Schedule, ScheduleSpec};
-
-    use super::*;
-
-    /// A hundred Schedules to delete where each answer takes so long: how many are tried, and for how long.
-    async fn tried_where_answers_take(each: Duration) -> (usize, Duration) {
-        let server = tower::service_fn(move |_: Request<Body>| async move {
-            tokio::time::sleep(each).await;
-            Ok::<_, Infallible>(Response::new(Body::from(br#"{"kind": "Status"}"#.to_vec())))
-        });
-        let schedule = |n: i32| Schedule::new(&format!("east-{n}"), ScheduleSpec::default());
-        let due = (0..100).map(|n| Order::Remove(Arc::new(schedule(n)))).collect();
-        let mut keeper = Keeper::new(Client::new(server, "velero"), Leadership::alone(), 4, None, None);
-        let begun = Instant::now();
-        let tried = keeper.carry_out(Timestamp::UNIX_EPOCH, "velero", due, &CancellationToken::new()).await;
-        (tried, begun.elapsed())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_velero_that_hangs_is_left_for_the_next_pass() {
-        let (tried, took) = tried_where_answers_take(Duration::ZERO).await;
-        assert_eq!((tried, took < Duration::from_secs(1)), (100, true), "{took:?}");
-        let (tried, took) = tried_where_answers_take(Duration::from_secs(1)).await;
-        assert_eq!((tried, took.as_secs()), (40, 10), "four at a time");
-        let (tried, took) = tried_where_answers_take(Duration::from_hours(1)).await;
-        assert_eq!((tried, took.as_secs()), (4, CALL_DEADLINE.as_secs()));
-    }
-}
+mod tests;
