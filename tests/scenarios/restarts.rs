@@ -48,7 +48,8 @@ async fn kills_in_mid_batch_leave_one_snapshot_per_volume() {
             killer.cluster.kill("controller").await.unwrap();
             Then::Pass
         });
-        let controller = stage.start_controller_as(&kubeconfig, FAST).await.unwrap();
+        // It may be killed before anybody has heard that it is ready.
+        let controller = stage.launch_controller("controller", &kubeconfig, FAST).await.unwrap();
         tokio::time::timeout(PATIENCE, cut.reached()).await.unwrap().unwrap();
         assert_eq!(controller.wait().await.unwrap(), Exit::Signal("SIGKILL".into()));
     }
