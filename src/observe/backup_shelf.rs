@@ -1,7 +1,7 @@
 //! The backups that are there, in little room: a namespace may have hundreds, of each of many clusters.
 //!
 //! Those of a kind, which differ in nothing but what became of them, share what they have in common. Of those that have
-//! ended a note is kept, a tenth of what the object takes, and shown are the ones that tell how a Schedule stands: the newest.
+//! ended a note is kept, an eighth of what the object takes, and shown are the ones that tell how a Schedule stands: the newest.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
