@@ -10,7 +10,7 @@ use kube::{Api, Client, ResourceExt};
 use velero::Schedule;
 
 use super::cluster::{ClusterIdentity, LASTING};
-use super::orders::orders;
+use super::orders::plans;
 use super::rules::VeleroRegime;
 use super::setting::{Setting, VELERO};
 use super::site::{Obstacle, usable};
@@ -152,7 +152,7 @@ impl Look {
     /// When they cannot be read; they are taken to have some.
     pub async fn take_backups_of_gone(&mut self, client: &Client, observed: &Observed) -> anyhow::Result<()> {
         let Some(cluster) = self.cluster.as_ref().filter(|_| !self.blind) else { return Ok(()) };
-        let plans = orders(cluster, observed, &self.regime, &self.sight, self.certain).plans;
+        let plans = plans(cluster, observed, &self.regime, &self.sight, self.certain);
         let is_gone = |plan: &Plan| plan.wish == Wish::Paused(Why::NamespaceGone);
         let gone: Vec<String> = plans.into_iter().filter(is_gone).map(|plan| plan.name).collect();
         if gone.is_empty() {

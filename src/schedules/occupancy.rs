@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use velero::{Backup, BackupPhase};
 
+use super::read_back::phase;
 use super::template::NAMESPACE;
 
 /// What was seen of it, by namespace.
@@ -25,14 +26,13 @@ impl Occupancy {
     pub(super) fn see(&mut self, now: Timestamp, backups: &[Arc<Backup>]) {
         let mut at_work = BTreeSet::new();
         for backup in backups {
-            let status = backup.status.as_ref();
             let name = backup.name_any();
-            let phase = status.and_then(|status| status.phase.as_ref());
+            let phase = phase(backup);
             if phase == Some(&BackupPhase::InProgress) {
                 at_work.insert(name);
             } else if phase != Some(&BackupPhase::Failed) && self.at_work.contains(&name) {
                 // A server that died in the midst of one calls it failed when it is back, hours later perhaps.
-                let started = status.and_then(|status| status.start_timestamp.as_ref());
+                let started = backup.status.as_ref().and_then(|status| status.start_timestamp.as_ref());
                 if let (Some(started), Some(namespace)) = (started, backup.labels().get(NAMESPACE)) {
                     self.held.insert(namespace.clone(), now.duration_since(started.0));
                 }

@@ -81,6 +81,26 @@ pub struct Orders {
     pub unrenderable: BTreeMap<String, String>,
 }
 
+/// What is to become of each Schedule. `certain` says that policies and namespaces are seen as they are.
+pub(super) fn plans(
+    cluster: &ClusterIdentity,
+    observed: &Observed,
+    regime: &VeleroRegime,
+    sight: &VeleroSight,
+    certain: bool,
+) -> Vec<Plan> {
+    let with_backups = with_backups(sight);
+    let schedules = sight.schedules.seen().unwrap_or_default().iter();
+    let schedules: Vec<ScheduleSight> = schedules
+        .map(|live| ScheduleSight {
+            name: live.name_any(),
+            owner: owner(cluster, live),
+            may_have_backups: with_backups.as_ref().is_none_or(|with| with.contains(&live.name_any())),
+        })
+        .collect();
+    plan(&cluster.name, &namespaces(observed, regime), &regime.on(), &schedules, certain)
+}
+
 /// Works out what has to be written. `certain` says that policies and namespaces are seen as they are.
 #[must_use]
 pub fn orders(
@@ -92,16 +112,7 @@ pub fn orders(
 ) -> Orders {
     let live: BTreeMap<String, &Arc<Schedule>> =
         sight.schedules.seen().unwrap_or_default().iter().map(|live| (live.name_any(), live)).collect();
-    let with_backups = with_backups(sight);
-    let schedules: Vec<ScheduleSight> = live
-        .values()
-        .map(|live| ScheduleSight {
-            name: live.name_any(),
-            owner: owner(cluster, live),
-            may_have_backups: with_backups.as_ref().is_none_or(|with| with.contains(&live.name_any())),
-        })
-        .collect();
-    let plans = plan(&cluster.name, &namespaces(observed, regime), &regime.on(), &schedules, certain);
+    let plans = plans(cluster, observed, regime, sight, certain);
     let mut worked_out = Orders::default();
     let mut wants_map = false;
     let mut keeps = Vec::new();

@@ -213,13 +213,12 @@ impl Way {
     pub fn beside<'a>(backups: impl IntoIterator<Item = &'a Backup>) -> Self {
         let mut last = None;
         for backup in backups {
-            let status = backup.status.as_ref();
-            match status.and_then(|status| status.phase.as_ref()) {
+            match phase(backup) {
                 // It has yet to take its place in the queue, or to read its objects; or it has just done that, at a time that
                 // nothing tells, and Velero looks again within a minute. Those in the queue are in nobody's way.
                 Some(BackupPhase::Queued | BackupPhase::ReadyToStart | BackupPhase::Deleting) => {}
                 Some(phase) if phase.is_finished() => {
-                    let end = status.and_then(|status| status.completion_timestamp.as_ref());
+                    let end = backup.status.as_ref().and_then(|status| status.completion_timestamp.as_ref());
                     last = end.map(|end| end.0).max(last);
                 }
                 _ => return Self::Blocked,
@@ -233,6 +232,11 @@ impl Way {
 fn written(schedule: &Schedule) -> Option<Timestamp> {
     let writers = schedule.metadata.managed_fields.iter().flatten();
     writers.filter(|entry| owns_spec(entry)).filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
+}
+
+/// How far a backup has come.
+pub(super) fn phase(backup: &Backup) -> Option<&BackupPhase> {
+    backup.status.as_ref()?.phase.as_ref()
 }
 
 /// When a backup began, or was asked for.

@@ -8,7 +8,7 @@ use velero::{Backup, BackupPhase, Cron, labels};
 
 use super::cluster::ClusterIdentity;
 use super::orders::{Order, Orders, orders};
-use super::read_back::{Course, Patience, Way, begun, course};
+use super::read_back::{Course, Patience, Way, begun, course, phase};
 use super::rules::VeleroRegime;
 use super::template::{CLUSTER_UID, NAMESPACE};
 use super::volumes::BoundClaims;
@@ -64,10 +64,7 @@ fn courses(
             ours.entry(namespace).or_default().push(backup);
         }
         // One of another cluster's that has ended never stood in the way here.
-        let is_done = || {
-            let phase = backup.status.as_ref().and_then(|status| status.phase.as_ref());
-            phase.is_some_and(BackupPhase::is_finished)
-        };
+        let is_done = || phase(backup).is_some_and(BackupPhase::is_finished);
         if let Some(schedule) = backup.labels().get(labels::SCHEDULE_NAME)
             && (is_of_this || !is_done())
         {
@@ -93,8 +90,7 @@ fn courses(
 }
 
 fn is_complete(backup: &Backup) -> bool {
-    let phase = backup.status.as_ref().and_then(|status| status.phase.as_ref());
-    phase.is_some_and(BackupPhase::is_success)
+    phase(backup).is_some_and(BackupPhase::is_success)
 }
 
 #[cfg(test)]
