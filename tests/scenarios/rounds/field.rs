@@ -168,8 +168,31 @@ impl Field {
             let points = self.scheduled().await.unwrap();
             let good = points.ready().names();
             let odd = points.0.iter().filter(|point| !is_young(point) || !good.contains(&point.name_any()));
-            panic!("{error:#}: {} points, among them {:#?}", points.count(), odd.collect::<Vec<_>>());
+            let odd = odd.map(|point| self.account(point)).collect::<Vec<_>>().join("\n");
+            panic!("{error:#}: {} points, among them\n{odd}", points.count());
         }
+    }
+
+    /// A point, and the last that was written of it.
+    fn account(&self, point: &VolumeSnapshot) -> String {
+        const LINES: usize = 8;
+        let mut point = point.clone();
+        point.metadata.managed_fields = None;
+        let volume = source(&point).expect("it is a snapshot of a claim");
+        let content =
+            point.status.as_ref().and_then(|status| status.bound_volume_snapshot_content_name.clone());
+        let names = [Some(volume), content];
+        let mut account = serde_json::to_string(&point).unwrap();
+        for writer in ["controller", "snapshot-controller", "csi-snapshotter"] {
+            let log = self.stage.cluster.process(writer).unwrap().log().unwrap();
+            let said: Vec<_> = log
+                .lines()
+                .filter(|line| names.iter().flatten().any(|name| line.contains(name.as_str())))
+                .collect();
+            let last = &said[said.len().saturating_sub(LINES)..];
+            account = format!("{account}\n  {writer}, of it:\n    {}", last.join("\n    "));
+        }
+        account
     }
 
     /// Holds all writes since `start` against the promises.

@@ -75,7 +75,7 @@ impl Stage {
             all.extend(["--metrics-address", "127.0.0.1:0"]);
             all.extend(args);
             let process = self.cluster.spawn(name, &self.program, &all, &env).await?;
-            let ready = until("the controller is ready", Duration::from_mins(1), || async {
+            let ready = until("the controller is ready", Duration::from_mins(3), || async {
                 anyhow::Ok(match process.exit() {
                     Some(exit) => Some(Err(exit)),
                     None => is_ready(&address).await.then_some(Ok(())),

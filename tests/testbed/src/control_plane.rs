@@ -21,7 +21,7 @@ pub(crate) const API_SERVER: &str = "kube-apiserver";
 pub(crate) const ETCD_DATA: &str = "etcd";
 
 /// How long a component may take to answer; a busy machine is slow.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// How often a start is tried with other ports when they were taken.
 pub(crate) const TRIES: u32 = 5;
