@@ -223,6 +223,9 @@ impl Findings {
     }
 }
 
+/// What to do where nobody says why a snapshot takes so long.
+const RESTART_HINT: &str = "is the driver still at it? If its VolumeSnapshotContent is ready to use, restart the snapshot-controller";
+
 /// What there is to add to a reason.
 fn words(reason: Reason, verdict: &Verdict, pace: &Pace) -> Option<String> {
     match reason {
@@ -232,7 +235,12 @@ fn words(reason: Reason, verdict: &Verdict, pace: &Pace) -> Option<String> {
         )),
         Reason::Paced => Some(format!("{:.1} snapshots are started a minute", pace.per_minute)),
         Reason::SnapshotFailed | Reason::SnapshotSlow | Reason::SnapshotInFlight => {
-            verdict.points.iter().filter(|point| point.ours).find_map(|point| point.error.clone())
+            let error =
+                verdict.points.iter().filter(|point| point.ours).find_map(|point| point.error.clone());
+            // After a short outage of the API server it may hold an old state of a content against all that comes later
+            // (external-snapshotter 8.7, "error parsing old ResourceVersion").
+            let hint = || (reason == Reason::SnapshotSlow).then(|| RESTART_HINT.to_owned());
+            error.or_else(hint)
         }
         _ => {
             let setback = verdict.setbacks.get(&ActionKind::TakeSnapshot)?;

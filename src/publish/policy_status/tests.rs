@@ -62,7 +62,8 @@ fn ready_only_while_every_volume_is_protected() {
         (vec![protected("a"), protected("b")], "True Protected: 2 of 2 volumes protected"),
         (
             vec![protected("a"), overdue("b", Reason::SnapshotSlow)],
-            "False VolumesOverdue: 1 of 2 volumes protected. overdue: 1 SnapshotSlow (n/b)",
+            "False VolumesOverdue: 1 of 2 volumes protected. overdue: 1 SnapshotSlow (n/b): is the driver still at it? If its \
+             VolumeSnapshotContent is ready to use, restart the snapshot-controller",
         ),
         (
             vec![unprotected("a", Reason::NotCsi)],
