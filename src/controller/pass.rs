@@ -18,7 +18,7 @@ use crate::act::Executor;
 use crate::client::Connection;
 use crate::leader::Leadership;
 use crate::observe::{Caches, NAMESPACES, POLICIES, Regime, judge};
-use crate::publish::{Announcer, Figures, Metrics, Pace, StatusWriter, Told};
+use crate::publish::{Announcer, Figures, IncidentAnnouncer, Metrics, Pace, StatusWriter, Told};
 use crate::schedules::{FirstErrors, Keeper};
 use crate::server_clock::ServerClock;
 
@@ -33,6 +33,7 @@ pub(super) struct Passes {
     limits: Limits,
     floor_per_minute: u16,
     announcer: Announcer,
+    incidents: IncidentAnnouncer,
     statuses: StatusWriter,
     schedules: Keeper,
     metrics: Metrics,
@@ -67,6 +68,7 @@ impl Passes {
                 velero.and_then(|velero| velero.cluster_name.clone()),
                 errors,
             ),
+            incidents: IncidentAnnouncer::start(client.clone(), leadership.clone()),
             announcer: Announcer::start(client.clone(), leadership),
             metrics: metrics.clone(),
             notice: Notice::default(),
@@ -169,7 +171,7 @@ impl Passes {
         let certain = is_certain(&stale) && caches.unreadable_policies().is_empty();
         let velero = caches.velero();
         let (velero, velero_due) = self.schedules.pass(now, &observed, velero.as_ref(), certain, stop).await;
-        self.announcer.announce_incidents(now, &velero);
+        self.incidents.announce(now, &velero);
         if stop.is_cancelled() {
             return None;
         }
@@ -205,7 +207,7 @@ impl Passes {
 
     /// Ends what runs beside the passes.
     pub(super) async fn finish(self) {
-        self.announcer.finish().await;
+        tokio::join!(self.announcer.finish(), self.incidents.finish());
     }
 }
 

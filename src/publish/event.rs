@@ -1,12 +1,11 @@
-//! Events on Sandboxes, and on Velero's Schedules, in the form that AgentTier delivers to its users' webhooks.
+//! Events on Sandboxes in the form that AgentTier delivers to its users' webhooks.
 //!
 //! AgentTier 0.8 delivers core/v1 Events on a Sandbox with reason `BackupCreated` or `BackupPruned`, and only
 //! those with `lastTimestamp` set (its source, event delivery).
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
@@ -20,10 +19,6 @@ use crate::agenttier::Sandbox;
 use crate::api::FIELD_MANAGER;
 use crate::deadline::CALL_DEADLINE;
 use crate::leader::Leadership;
-use crate::schedules::{Findings, Incident};
-
-/// Kubernetes keeps Events for so long; what is older would be told as if it were new.
-const LATELY: SignedDuration = SignedDuration::from_hours(1);
 
 /// Something that happened to a recovery point of a Sandbox.
 #[derive(Debug, Clone)]
@@ -45,8 +40,6 @@ pub struct Occasion {
 pub struct Announcer {
     queue: mpsc::Sender<Event>,
     sender: JoinHandle<()>,
-    /// Incidents that were told of.
-    told: BTreeSet<String>,
 }
 
 impl Announcer {
@@ -64,7 +57,7 @@ impl Announcer {
                 send(&client, &leadership, &event).await;
             }
         });
-        Self { queue, sender, told: BTreeSet::new() }
+        Self { queue, sender }
     }
 
     /// Announces something on a Sandbox.
@@ -83,34 +76,8 @@ impl Announcer {
         }
     }
 
-    /// Announces, on their Schedules, backups by Velero that failed or were missed lately. Each is told of once, however
-    /// often it is found.
-    pub fn announce_incidents(&mut self, now: Timestamp, findings: &Findings) {
-        let is_late = |incident: &&Incident| now.duration_since(incident.at) <= LATELY;
-        let incidents: Vec<&Incident> =
-            findings.namespaces.iter().flat_map(|found| &found.incidents).filter(is_late).collect();
-        let names: BTreeSet<String> = incidents.iter().map(|incident| incident.name()).collect();
-        self.told.retain(|name| names.contains(name));
-        for incident in incidents {
-            let name = incident.name();
-            if !self.told.contains(&name) {
-                let occasion = Occasion {
-                    reason: incident.reason,
-                    kind: "Warning",
-                    message: incident.message.clone(),
-                    about: incident.about.clone(),
-                    at: incident.at,
-                };
-                // What finds no place is told in the next pass.
-                if self.send_later(render(incident.schedule.clone(), occasion)) {
-                    self.told.insert(name);
-                }
-            }
-        }
-    }
-
     /// Whether there is place for it among those that wait.
-    fn send_later(&self, event: Event) -> bool {
+    pub(super) fn send_later(&self, event: Event) -> bool {
         self.queue.try_send(event).is_ok()
     }
 
@@ -166,7 +133,7 @@ async fn try_to_send(client: &Client, leadership: &Leadership, event: &Event) ->
     }
 }
 
-fn render(involved: ObjectReference, occasion: Occasion) -> Event {
+pub(super) fn render(involved: ObjectReference, occasion: Occasion) -> Event {
     Event {
         metadata: ObjectMeta {
             // Deterministic: a restart does not announce the same thing twice.
@@ -228,7 +195,7 @@ mod tests {
         }));
         let announcer = Announcer::start(client, Leadership::alone());
         announcer.announce(&sandbox.expect("a Sandbox"), occasion);
-        let Announcer { queue, sender, .. } = announcer;
+        let Announcer { queue, sender } = announcer;
         drop(queue);
         sender.await.expect("it ends by itself");
         codes.len() - left.lock().expect("nobody panics").len()
