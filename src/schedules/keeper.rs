@@ -9,10 +9,12 @@ use kube::Client;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::asked::Asked;
 use super::cluster::ClusterIdentity;
 use super::contest::Contests;
 use super::findings::Findings;
 use super::first_error::{FirstErrors, tell_first_errors};
+use super::leaving::Leaving;
 use super::occupancy::Occupancy;
 use super::orders::{Order, SERVERS};
 use super::report::Report;
@@ -27,6 +29,10 @@ use crate::observe::{Observed, VeleroSight};
 
 /// The reason of an object that somebody else writes again and again.
 const CONTESTED: &str = "Contested";
+/// The reason of an object that was deleted, and stays.
+const SCHEDULE_TERMINATING: &str = "ScheduleTerminating";
+/// That somebody else was quicker comes right by itself, unless that is so again and again.
+const QUICKER: u32 = 5;
 /// After this long a pass begins no further write of Layer 2, and leaves the rest to the next one.
 const BEGUN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -41,12 +47,14 @@ pub struct Keeper {
     /// What failed, by name of the object.
     failing: BTreeMap<String, Failing>,
     contests: Contests,
+    asked: Asked,
     occupancy: Occupancy,
 }
 
 /// An order that failed when it was last tried.
 struct Failing {
     row: Row,
+    times: u32,
     until: Timestamp,
     reason: &'static str,
     message: String,
@@ -73,6 +81,7 @@ impl Keeper {
             errors,
             failing: BTreeMap::new(),
             contests: Contests::default(),
+            asked: Asked::default(),
             occupancy: Occupancy::default(),
         }
     }
@@ -81,6 +90,7 @@ impl Keeper {
     pub fn forget(&mut self) {
         self.failing.clear();
         self.contests = Contests::default();
+        self.asked = Asked::default();
     }
 
     /// Brings the Schedules to what the policies say, and says how the backups stand and when to look again. `certain` says
@@ -112,6 +122,8 @@ impl Keeper {
             return (Findings::of_policies(&regime, told), None);
         };
         let Standing { orders, mut courses } = Standing::at(now, &cluster, observed, &regime, sight, certain);
+        self.asked.see(now, &orders);
+        self.asked.find_overdue(now, &mut courses);
         // Whatever stands in the way of backups, nobody is kept from stopping them. What Velero makes of the Schedules is told
         // also while they cannot be kept.
         let due: Vec<&Order> =
@@ -129,12 +141,16 @@ impl Keeper {
         let held_back =
             due.iter().filter_map(|order| self.held_back(&order.name())).filter(|until| *until > now);
         let mended = self.contests.mended(now);
-        let wake = wakes.chain(held_back).chain(mended).chain(left.then_some(now)).min();
+        let leaving = Leaving::of(sight);
+        let wake =
+            wakes.chain(held_back).chain(mended).chain(leaving.wake(now)).chain(left.then_some(now)).min();
         let look = Report { cluster: &cluster, observed, regime: &regime, sight, courses: &courses };
         let findings = look.findings(orders, &self.occupancy, |name| {
             let failing = self.failing.get(name).filter(|failing| failing.told);
             let failing = failing.map(|failing| (failing.reason, failing.message.clone()));
-            failing.or_else(|| Some((CONTESTED, self.contests.told(now, name)?)))
+            let contested = || Some((CONTESTED, self.contests.told(now, name)?));
+            let stuck = || Some((SCHEDULE_TERMINATING, leaving.told(now, name)?));
+            failing.or_else(contested).or_else(stuck)
         });
         (Findings { obstacle: told, ..findings }, wake)
     }
@@ -208,17 +224,19 @@ impl Keeper {
         };
         let failing = self.failing.entry(name.clone()).or_insert_with(|| Failing {
             row: Row::default(),
+            times: 0,
             until: now,
             reason: "",
             message: String::new(),
             told: false,
         });
         let pause = failing.row.failed(&failure);
+        failing.times += 1;
         failing.until = now.checked_add(pause).unwrap_or(Timestamp::MAX);
         failing.reason = failure.reason();
         failing.message = failure.to_string();
-        // That somebody else was quicker comes right by itself.
-        failing.told = !failure.is_stale_plan() && !matches!(failure, Failure::NotLeading(_));
+        let is_of_note = !failure.is_stale_plan() || failing.times > QUICKER;
+        failing.told = is_of_note && !matches!(failure, Failure::NotLeading(_));
         if failure.is_stale_plan() {
             tracing::debug!(schedule = name, what = what(order), %failure, "Velero");
         } else {

@@ -5,6 +5,7 @@
 //! written to Velero's namespace ([`Keeper`]): never anywhere else, and never a `status`. Commands take one [`Look`], and show
 //! what becomes of everything ([`Outlook`]) by the same reckoning.
 
+mod asked;
 mod cluster;
 mod contest;
 mod drift;
@@ -12,6 +13,7 @@ mod findings;
 mod first_error;
 mod incident;
 mod keeper;
+mod leaving;
 mod left_out;
 mod look;
 mod namesake;

@@ -197,6 +197,16 @@ fn complete_until(cron: &Cron, since: Timestamp, took: SignedDuration) -> Option
     Some((due, due.saturating_add(within).unwrap_or(Timestamp::MAX)))
 }
 
+/// The next time after `since`, and until when the backup of the one after it has to be complete.
+pub(super) fn after_the_next(
+    cron: &Cron,
+    since: Timestamp,
+    took: SignedDuration,
+) -> Option<(Timestamp, Timestamp)> {
+    let due = cron.next(since, &TimeZone::UTC)?;
+    Some((due, complete_until(cron, due, took)?.1))
+}
+
 /// Whether the backups that bear a Schedule's name let Velero begin another.
 #[derive(Debug, Clone, Copy)]
 pub enum Way {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use agenttier_backup_plan::schedules::name;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use velero::{Backup, BackupPhase, Cron, labels};
@@ -10,7 +11,7 @@ use super::cluster::ClusterIdentity;
 use super::orders::{Order, Orders, orders};
 use super::read_back::{Course, Patience, Way, begun, course, phase};
 use super::rules::VeleroRegime;
-use super::template::{CLUSTER_UID, NAMESPACE};
+use super::template::{CLUSTER, CLUSTER_UID, NAMESPACE};
 use super::volumes::BoundClaims;
 use crate::observe::{Observed, VeleroSight};
 
@@ -60,7 +61,7 @@ fn courses(
     let mut by_name: BTreeMap<&str, Vec<&Backup>> = BTreeMap::new();
     for backup in sight.backups.seen().unwrap_or_default() {
         let is_of_this = backup.annotations().get(CLUSTER_UID) == Some(&cluster.uid);
-        if let (true, Some(namespace)) = (is_of_this, backup.labels().get(NAMESPACE)) {
+        if let (true, Some(namespace)) = (is_of_this, namespace_of(cluster, backup)) {
             ours.entry(namespace).or_default().push(backup);
         }
         // One of another cluster's that has ended never stood in the way here.
@@ -89,6 +90,15 @@ fn courses(
     courses.collect()
 }
 
+/// The namespace whose Schedule of ours a backup is out of, under the name that the cluster had by then. One out of a person's
+/// copy of our Schedule bears our labels too, and tells nothing of ours.
+fn namespace_of<'a>(cluster: &ClusterIdentity, backup: &'a Backup) -> Option<&'a str> {
+    let namespace = backup.labels().get(NAMESPACE)?;
+    let called = backup.labels().get(CLUSTER).unwrap_or(&cluster.name);
+    let is_of_ours = backup.labels().get(labels::SCHEDULE_NAME) == Some(&name(called, namespace));
+    is_of_ours.then_some(namespace.as_str())
+}
+
 fn is_complete(backup: &Backup) -> bool {
     phase(backup).is_some_and(BackupPhase::is_success)
 }
@@ -104,7 +114,7 @@ mod tests {
     use crate::observe::Holding;
 
     /// Hourly, and nothing was begun since noon.
-    fn schedule() -> Schedule {
+    fn schedule_of_noon() -> Schedule {
         serde_json::from_value(json!({
             "metadata": {
                 "name": "east-team-a",
@@ -118,11 +128,34 @@ mod tests {
     }
 
     fn missed_beside(backups: Vec<Backup>) -> bool {
-        let mut sight = VeleroSight::of_schedules("velero", vec![Arc::new(schedule())]);
+        let mut sight = VeleroSight::of_schedules("velero", vec![Arc::new(schedule_of_noon())]);
         sight.backups = Holding::Seen(backups.into_iter().map(Arc::new).collect());
         let cluster = ClusterIdentity { name: "east".into(), uid: "here".into() };
         let now = "2026-01-01T13:20:00Z".parse().expect("a time");
         courses(now, &cluster, &Observed::default(), &sight)["east-team-a"].missed.is_some()
+    }
+
+    #[test]
+    fn a_backup_out_of_a_copy_of_our_schedule_is_none_of_its() {
+        let succeeded = |cluster: &str, schedule: &str| {
+            let backup = json!({
+                "metadata": {
+                    "name": "b1",
+                    "labels": { NAMESPACE: "team-a", CLUSTER: cluster, labels::SCHEDULE_NAME: schedule },
+                    "annotations": { CLUSTER_UID: "here" },
+                },
+                "spec": {},
+                "status": { "phase": "Completed", "startTimestamp": "2026-01-01T12:50:00Z" },
+            });
+            let mut sight = VeleroSight::of_schedules("velero", vec![Arc::new(schedule_of_noon())]);
+            sight.backups = Holding::Seen(vec![Arc::new(serde_json::from_value(backup).expect("a Backup"))]);
+            let cluster = ClusterIdentity { name: "east".into(), uid: "here".into() };
+            let now = "2026-01-01T13:00:00Z".parse().expect("a time");
+            courses(now, &cluster, &Observed::default(), &sight)["east-team-a"].last_success.is_some()
+        };
+        assert!(succeeded("east", "east-team-a"));
+        assert!(succeeded("past", "past-team-a"), "the cluster was called otherwise then");
+        assert!(!succeeded("east", "team-a-monthly"));
     }
 
     /// For Velero the name of the Schedule counts.

@@ -53,7 +53,7 @@ pub(super) fn state_of(course: &Course) -> (State, Option<(String, String)>) {
             || "no complete backup yet".to_owned(),
             |success| format!("no complete backup since that of {success}"),
         );
-        let why = "is Velero's queue too long, or a backup stuck? velero backup get";
+        let why = "is Velero's queue too long, a backup stuck, or its Schedule changed by others? velero backup get";
         return failing(
             "BackupOverdue",
             format!("{since}; the one due at {due} should be complete by now: {why}"),

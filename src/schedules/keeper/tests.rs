@@ -81,6 +81,18 @@ async fn what_fails_and_is_contested_waits_for_both() {
     assert_eq!(keeper.held_back("east-a"), None);
 }
 
+#[tokio::test]
+async fn that_somebody_else_is_quicker_again_and_again_is_told() {
+    let mut keeper = keeper();
+    let kept = Order::Keep { live: None, wanted: Schedule::new("east-a", ScheduleSpec::default()) };
+    for _ in 0..5 {
+        keeper.note(Timestamp::UNIX_EPOCH, &kept, Err(Failure::Changed));
+        assert!(!keeper.failing["east-a"].told, "it comes right by itself");
+    }
+    keeper.note(Timestamp::UNIX_EPOCH, &kept, Err(Failure::Changed));
+    assert!(keeper.failing["east-a"].told);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_velero_that_hangs_is_left_for_the_next_pass() {
     let (tried, took) = tried_where_answers_take(Duration::ZERO).await;

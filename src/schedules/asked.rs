@@ -1,0 +1,118 @@
+//! Since when backups are asked for.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use velero::{Cron, Schedule};
+
+use super::orders::{Order, Orders};
+use super::read_back::{Course, after_the_next};
+
+/// Since when backups of each Schedule are asked for at the same times, as far as was seen.
+///
+/// The Schedule itself does not tell that where somebody else writes to it again and again: its times say then that it was
+/// just changed, whatever the age of its newest backup. What is wanted of it is not theirs to change.
+#[derive(Debug, Default)]
+pub(super) struct Asked(BTreeMap<String, Since>);
+
+#[derive(Debug)]
+struct Since {
+    cron: String,
+    at: Timestamp,
+}
+
+impl Asked {
+    /// Takes up what is asked for now.
+    pub(super) fn see(&mut self, now: Timestamp, orders: &Orders) {
+        let written = orders.orders.iter().filter_map(|order| match order {
+            Order::Keep { wanted, .. } => Some(wanted),
+            Order::KeepMap { .. } | Order::Remove(_) => None,
+        });
+        let is_at_work = |wanted: &&Schedule| wanted.spec.paused != Some(true);
+        let wanted = orders.kept.iter().chain(written).filter(is_at_work);
+        let mut before = std::mem::take(&mut self.0);
+        for schedule in wanted {
+            let (Some(name), cron) = (&schedule.metadata.name, &schedule.spec.schedule) else { continue };
+            let since = before.remove(name).filter(|since| since.cron == *cron);
+            self.0.insert(name.clone(), since.unwrap_or_else(|| Since { cron: cron.clone(), at: now }));
+        }
+    }
+
+    /// Finds overdue what had twice the time for a complete backup and has none, whatever was written to it meanwhile.
+    pub(super) fn find_overdue(&self, now: Timestamp, courses: &mut BTreeMap<String, Course>) {
+        for (name, since) in &self.0 {
+            let (Some(course), Ok(cron)) = (courses.get_mut(name), since.cron.parse::<Cron>()) else {
+                continue;
+            };
+            let at = course.last_success.map_or(since.at, |success| success.max(since.at));
+            let Some((due, until)) = after_the_next(&cron, at, course.took.unwrap_or_default()) else {
+                continue;
+            };
+            if now >= until {
+                course.overdue = course.overdue.or(Some(due));
+            } else {
+                course.wake = course.wake.into_iter().chain([until]).min();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-01-01T{time}Z").parse().expect("a time")
+    }
+
+    fn wanted(cron: &str, paused: bool) -> Orders {
+        let schedule = json!({
+            "metadata": { "name": "east-team-a" },
+            "spec": { "schedule": cron, "template": {}, "paused": paused },
+        });
+        Orders { kept: vec![serde_json::from_value(schedule).expect("a Schedule")], ..Orders::default() }
+    }
+
+    /// Since when one is overdue, at that time, with a complete backup from then.
+    fn overdue(asked: &Asked, now: &str, success: Option<&str>) -> Option<Timestamp> {
+        let course = Course { last_success: success.map(at), ..Course::default() };
+        let mut courses = BTreeMap::from([("east-team-a".to_owned(), course)]);
+        asked.find_overdue(at(now), &mut courses);
+        let course = &courses["east-team-a"];
+        assert!(
+            course.overdue.is_some() || course.wake.is_some_and(|wake| wake > at(now)),
+            "it is looked at again"
+        );
+        course.overdue
+    }
+
+    #[test]
+    fn what_has_no_backup_after_twice_its_time_is_overdue_whoever_writes_to_it() {
+        let mut asked = Asked::default();
+        asked.see(at("09:30:00"), &wanted("0 * * * *", false));
+        asked.see(at("11:00:00"), &wanted("0 * * * *", false));
+        assert_eq!(overdue(&asked, "11:29:00", None), None);
+        assert_eq!(overdue(&asked, "11:30:00", None), Some(at("10:00:00")));
+        assert_eq!(
+            overdue(&asked, "11:30:00", Some("07:00:00")),
+            Some(at("10:00:00")),
+            "it was not asked for then"
+        );
+        assert_eq!(overdue(&asked, "11:30:00", Some("10:00:30")), None);
+        assert_eq!(overdue(&asked, "12:30:00", Some("10:00:30")), Some(at("11:00:00")));
+    }
+
+    #[test]
+    fn one_that_was_paused_or_has_other_times_is_asked_for_anew() {
+        for (cron, paused) in [("0 * * * *", true), ("30 * * * *", false)] {
+            let mut asked = Asked::default();
+            asked.see(at("01:00:00"), &wanted("0 * * * *", false));
+            asked.see(at("10:15:00"), &wanted(cron, paused));
+            asked.see(at("10:20:00"), &wanted("0 * * * *", false));
+            assert_eq!(overdue(&asked, "12:29:00", None), None);
+            assert_eq!(overdue(&asked, "12:30:00", None), Some(at("11:00:00")));
+        }
+    }
+}
