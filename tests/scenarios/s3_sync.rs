@@ -2,6 +2,7 @@
 //! that would run them.
 
 mod copies;
+mod failed_runs;
 mod limits;
 mod placement;
 mod recipe;

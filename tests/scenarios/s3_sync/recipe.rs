@@ -1,6 +1,7 @@
 //! The recipe's manifests, and their commands as processes.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -9,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
 use tempfile::TempDir;
 use testbed::progress::Console;
 use testbed::{ObjectStore, Testbed};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::place::PATIENCE;
 
@@ -64,9 +65,20 @@ impl Site {
     }
 
     async fn sync_with(&self, workspace: &Path, more: &[(&str, &str)]) -> Outcome {
+        self.run(self.sync_command(workspace, more)).await
+    }
+
+    /// Starts the command of the CronJob, over a line so slow that it comes to no end.
+    pub(super) fn sync_slowly(&self, workspace: &Path) -> Running {
+        let mut command = self.sync_command(workspace, &[("RCLONE_BWLIMIT", "64Ki")]);
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Running(command.spawn().unwrap())
+    }
+
+    fn sync_command(&self, workspace: &Path, more: &[(&str, &str)]) -> Command {
         let job: CronJob = serde_saphyr::from_str(&file("cronjob.yaml")).unwrap();
         let pod = job.spec.unwrap().job_template.spec.unwrap().template.spec.unwrap();
-        self.run(&pod, true, workspace, more).await
+        self.command(&pod, true, workspace, more)
     }
 
     /// Runs the command of the restore Job on a workspace, from where it says itself or from elsewhere.
@@ -74,7 +86,7 @@ impl Site {
         let job: Job = serde_saphyr::from_str(&file("restore-job.yaml")).unwrap();
         let pod = job.spec.unwrap().template.spec.unwrap();
         let from = from.map(|from| ("FROM", from));
-        self.run(&pod, false, workspace, from.as_slice()).await
+        self.run(self.command(&pod, false, workspace, from.as_slice())).await
     }
 
     /// The same into a new workspace, that has to be done.
@@ -84,9 +96,9 @@ impl Site {
         workspace
     }
 
-    /// Runs a pod's command as a kubelet would. What differs is in variables that the manifests have for it: where the
+    /// A pod's command as a kubelet would run it. What differs is in variables that the manifests have for it: where the
     /// workspace and the store are.
-    async fn run(&self, pod: &PodSpec, read_only: bool, workspace: &Path, more: &[(&str, &str)]) -> Outcome {
+    fn command(&self, pod: &PodSpec, read_only: bool, workspace: &Path, more: &[(&str, &str)]) -> Command {
         let container = only_container(pod);
         let mut env = environment(container);
         is_mounted(pod, container, &env["WORKSPACE"], read_only);
@@ -103,13 +115,22 @@ impl Site {
             assert!(known.is_some(), "the manifests have no {name}");
         }
         env.extend(more.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
-        let words = command_line(container, &env);
+        let mut words = command_line(container, &env);
+        // The pods drop all capabilities. With root's a restore has no complaint about files that nobody may write; without
+        // them rclone has one, and is done at its second attempt.
+        if read_only {
+            words.splice(0..0, without_capabilities());
+        }
         let tools = std::env::var("PATH").unwrap_or_default();
         let path = format!("{}:{tools}", self.rclone.parent().unwrap().display());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().envs(&env).env("PATH", path).current_dir(self.folder.path());
         // As the image says, where nothing is: no configuration of whoever runs this.
         command.env("XDG_CONFIG_HOME", "/config");
+        command
+    }
+
+    async fn run(&self, mut command: Command) -> Outcome {
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
         let output = tokio::time::timeout(PATIENCE, output).await.expect("it ends").unwrap();
         let log = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -124,9 +145,10 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// It succeeded without a complaint.
-    pub(super) fn done(self) {
+    /// It succeeded without a complaint, and its log is given.
+    pub(super) fn done(self) -> String {
         assert!(self.success && !self.log.contains("ERROR"), "{}", self.log);
+        self.log
     }
 
     /// It failed, and its log is given.
@@ -134,6 +156,26 @@ impl Outcome {
         assert!(!self.success, "{}", self.log);
         self.log
     }
+}
+
+/// A command under way.
+pub(super) struct Running(Child);
+
+impl Running {
+    /// Ends it with all that it has started, as the loss of its node does.
+    pub(super) async fn kill(mut self) {
+        let group = format!("-{}", self.0.id().expect("it has not ended"));
+        let killed = Command::new("kill").args(["-s", "KILL", "--", &group]).status().await.unwrap();
+        assert!(killed.success());
+        assert!(!self.0.wait().await.unwrap().success());
+    }
+}
+
+/// What goes before a command so that it may read no more for root than for others.
+fn without_capabilities() -> Vec<String> {
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let words: &[&str] = if is_root { &["setpriv", "--bounding-set=-all"] } else { &[] };
+    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 /// The one container of a pod, which runs the rclone that is tested here.
