@@ -6,8 +6,9 @@ use kube::{Api, Client};
 use serde::Serialize;
 use velero::{Backup, BackupPhase};
 
+use super::whole::completed;
 use crate::csi::VolumeSnapshot;
-use crate::observe::recovery_point;
+use crate::observe::{Observed, recovery_point};
 use crate::schedules::why_failed;
 
 /// Which layer makes it.
@@ -79,7 +80,7 @@ impl Made {
         ]
     }
 
-    /// Where it is now.
+    /// Where it is now. One by Velero that is Completed is good only with the volumes that it should hold.
     ///
     /// # Errors
     /// When the API server cannot be asked.
@@ -91,7 +92,14 @@ impl Made {
             }
             Layer::Velero => {
                 let api: Api<Backup> = Api::namespaced(client.clone(), &self.object_namespace);
-                api.get_opt(&self.name).await?.map_or(Standing::Gone, |backup| of_backup(&backup))
+                let Some(backup) = api.get_opt(&self.name).await? else { return Ok(Standing::Gone) };
+                match of_backup(&backup) {
+                    Standing::Good(state) => {
+                        let seen = Observed::claimed(client, &self.namespace).await?;
+                        completed(state, &self.namespace, &backup, seen.as_ref())
+                    }
+                    other => other,
+                }
             }
         })
     }

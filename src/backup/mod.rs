@@ -10,6 +10,7 @@ mod of_namespace;
 mod of_sandbox;
 mod target;
 mod wait;
+mod whole;
 
 pub use error::BackupError;
 pub use made::{Layer, Made, Standing};

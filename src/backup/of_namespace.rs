@@ -15,12 +15,13 @@ use super::error::BackupError;
 use super::made::{Layer, Made};
 use crate::api::FIELD_MANAGER;
 use crate::api_error::{is_forbidden, sentence};
-use crate::observe::Survey;
-use crate::schedules::{Look, Obstacle, Said, location_trouble, saved, usable};
+use crate::observe::{Survey, VeleroSight};
+use crate::publish::{VELERO_WITHOUT_CSI, WITHOUT_CSI};
+use crate::schedules::{Look, Obstacle, Said, location_trouble, saved, takes_csi_snapshots, usable};
 use crate::server_clock::ServerClock;
 
 /// Makes a Backup out of the template of the namespace's Schedule, or finds one that has not begun yet: that one will hold
-/// what there is now.
+/// what there is now. `warn` is told beforehand what it is going to lack.
 ///
 /// # Errors
 /// When there is no Velero that could, no Schedule, no location to put it, or a right is missing.
@@ -29,6 +30,7 @@ pub async fn of_namespace(
     clock: &ServerClock,
     said: &Said,
     namespace: &str,
+    warn: impl FnOnce(&str),
 ) -> Result<Made, BackupError> {
     let survey = Box::pin(Survey::take(client, Some(namespace))).await?;
     survey.require(namespace)?;
@@ -43,6 +45,9 @@ pub async fn of_namespace(
         return Err(refuse(("NamespaceTerminating", "it is being deleted".into())));
     }
     let schedule = chosen(&look, &survey, namespace).map_err(refuse)?;
+    if let Some(warning) = lacking(&look.sight) {
+        warn(&warning);
+    }
     let schedule_name = schedule.name_any();
     look.sight.take_backups(client, &format!("{SCHEDULE_NAME}={schedule_name}")).await?;
     let made = |name: String, already| Made {
@@ -131,6 +136,11 @@ fn fit(schedule: &Schedule, namespace: &str) -> Result<(), (&'static str, String
     Err(("ScheduleEdited", message))
 }
 
+/// What a backup is going to lack. It is made all the same: of other volumes a plugin of Velero's may take snapshots.
+fn lacking(sight: &VeleroSight) -> Option<String> {
+    (!takes_csi_snapshots(sight)).then(|| format!("{WITHOUT_CSI} ({VELERO_WITHOUT_CSI})"))
+}
+
 /// Why there is no Schedule, and which policy would give one.
 fn missing(look: &Look, survey: &Survey, namespace: &str) -> String {
     let why = match look.regime.namespaces.get(namespace) {
@@ -186,9 +196,12 @@ fn from_schedule(schedule: &Schedule, now: Timestamp) -> Backup {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::observe::Holding;
 
     fn schedule(template: &Value) -> Schedule {
         serde_json::from_value(json!({
@@ -199,6 +212,26 @@ mod tests {
             "spec": { "schedule": "@daily", "template": template },
         }))
         .expect("a Schedule")
+    }
+
+    /// The controller says it in the same words.
+    #[test]
+    fn without_csi_a_backup_lacks_the_volumes() {
+        let of = |args: Value| {
+            let container = json!({ "name": "velero", "args": args });
+            let server = json!({
+                "metadata": { "name": "velero" },
+                "spec": { "selector": {}, "template": { "spec": { "containers": [container] } } },
+            });
+            let mut sight = VeleroSight::of_schedules("velero", vec![]);
+            sight.servers =
+                Holding::Seen(vec![Arc::new(serde_json::from_value(server).expect("a Deployment"))]);
+            lacking(&sight)
+        };
+        assert_eq!(of(json!(["server", "--features=EnableCSI"])), None);
+        let warning = of(json!(["server"])).expect("it takes none");
+        assert!(warning.contains("--features=EnableCSI (VeleroWithoutCsi)"), "{warning}");
+        assert_eq!(lacking(&VeleroSight::of_schedules("velero", vec![])), None, "nobody can tell");
     }
 
     #[test]

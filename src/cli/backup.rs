@@ -21,8 +21,8 @@ use crate::client::{Connection, Purpose};
 /// backup by Velero is made out of the namespace's Schedule, and kept as long as that says.
 ///
 /// Where one is on its way already that will hold the same, no other one is made: the same
-/// command may be run again. With --wait it ends well only when the recovery point is Ready or
-/// Completed; interrupted, it leaves the backup going.
+/// command may be run again. With --wait it ends well only when the recovery point is Ready, or
+/// Completed with every volume that it should hold; interrupted, it leaves the backup going.
 ///
 /// It runs with your own rights: creating volumesnapshots in the sandbox's namespace, or
 /// backups.velero.io in Velero's.
@@ -71,7 +71,8 @@ impl Backup {
         let target = Target::find(&client, self.target.as_deref(), self.namespace.as_deref()).await?;
         let made = match &target {
             Target::Namespace(namespace) => {
-                Box::pin(of_namespace(&client, &clock, &self.velero.said(), namespace)).await?
+                let warn = |warning: &str| eprintln!("warning: {warning}");
+                Box::pin(of_namespace(&client, &clock, &self.velero.said(), namespace, warn)).await?
             }
             Target::Sandbox { namespace, name } => {
                 Box::pin(of_sandbox(&client, &clock, namespace, name)).await?

@@ -98,11 +98,7 @@ impl List {
         let Connection { client, clock } = cluster.connect(Purpose::Calls).await?;
         let survey = Box::pin(Survey::take(&client, self.scope.namespace.as_deref())).await?;
         let mut velero = Look::take(&client, &self.velero.said(), &survey).await?;
-        let labels = saved_labels(self.scope.namespace.as_deref());
-        velero.sight.take_backups(&client, &labels).await?;
-        let missing = velero.obstacle().filter(|_| velero.sight.absent && velero.is_wanted());
-        let missing = missing.map(|obstacle| obstacle.message());
-        for caveat in survey.caveats().into_iter().chain(velero.caveats()).chain(missing) {
+        for caveat in survey.caveats() {
             eprintln!("note: {caveat}");
         }
         // As the controller sees it: by the clock that the answers have told.
@@ -112,7 +108,16 @@ impl List {
             check_known(sandbox, self.scope.namespace.as_deref(), &survey, &verdicts)?;
         }
         let pins = pins(&survey);
-        let its = self.sandbox.as_deref().map(|sandbox| namespaces_of(sandbox, &survey, &verdicts));
+        let its = match (&self.sandbox, &self.scope.namespace) {
+            (Some(sandbox), _) => Some(namespaces_of(sandbox, &survey, &verdicts)),
+            (None, namespace) => namespace.clone().map(|namespace| BTreeSet::from([namespace])),
+        };
+        velero.sight.take_backups(&client, &saved_labels(its.as_ref())).await?;
+        let missing = velero.obstacle().filter(|_| velero.sight.absent && velero.is_wanted());
+        let missing = missing.map(|obstacle| obstacle.message());
+        for caveat in velero.caveats().into_iter().chain(missing) {
+            eprintln!("note: {caveat}");
+        }
         let saved = saved(&velero.sight, velero.cluster.as_ref()).into_iter().filter(|saved| {
             (self.all_clusters || !saved.elsewhere)
                 && its.as_ref().is_none_or(|its| its.contains(&saved.namespace))

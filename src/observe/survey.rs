@@ -18,6 +18,7 @@ use velero::Schedule;
 use super::agenttier_loop::CONTROLLERS;
 use super::judge::judge_under;
 use super::library::Library;
+use super::pages::list;
 use super::setbacks::reported_setbacks;
 use super::{Observed, Regime, judge};
 use crate::api::BackupPolicy;
@@ -249,27 +250,6 @@ async fn namespaces(client: &Client, only: Option<&str>) -> anyhow::Result<Liste
         Ok(None) => Ok(Listed::Seen(Vec::new())),
         Err(error) if is_forbidden(&error) => Ok(Listed::Hidden),
         Err(error) => Err(error).with_context(|| format!("cannot read namespace {name}")),
-    }
-}
-
-/// All pages of a list.
-pub(super) async fn list<K>(
-    api: &Api<DeserializeGuard<K>>,
-    params: ListParams,
-) -> kube::Result<Vec<DeserializeGuard<K>>>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
-{
-    const PAGE: u32 = 500;
-    let mut objects = Vec::new();
-    let mut params = params.limit(PAGE);
-    loop {
-        let page = api.list(&params).await?;
-        objects.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(objects),
-        }
     }
 }
 

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use velero::{Backup, Schedule};
 
 use super::library::Holding;
-use super::survey::{list, name_of};
-use super::trim::Trim;
+use super::pages::{cut_down, list_kept, whole};
+use super::survey::name_of;
 use super::velero_caches::{SERVER, VeleroSight};
 use crate::api_error::{is_forbidden, sentence};
 
@@ -37,10 +37,10 @@ impl VeleroSight {
         let all = ListParams::default;
         let named = |name: &str| ListParams::default().fields(&format!("metadata.name={name}"));
         let (schedules, locations, servers, maps) = futures::try_join!(
-            look(client, namespace, all()),
-            look(client, namespace, all()),
-            look(client, namespace, named(SERVER)),
-            look(client, namespace, named(map)),
+            look(client, namespace, all(), whole),
+            look(client, namespace, all(), whole),
+            look(client, namespace, named(SERVER), whole),
+            look(client, namespace, named(map), whole),
         )?;
         let mut sight = Self::nothing(namespace);
         sight.absent = matches!(schedules.refused, Some((404, _)));
@@ -51,12 +51,14 @@ impl VeleroSight {
         Ok(sight)
     }
 
-    /// Reads the backups too, those that carry these labels.
+    /// Reads the backups too, those that carry these labels. There may be hundreds of thousands: of each is held what the
+    /// controller holds of it.
     ///
     /// # Errors
     /// When the API server cannot be asked.
     pub async fn take_backups(&mut self, client: &Client, labels: &str) -> anyhow::Result<()> {
-        let backups = look::<Backup>(client, &self.namespace, ListParams::default().labels(labels)).await?;
+        let labelled = ListParams::default().labels(labels);
+        let backups = look::<Backup>(client, &self.namespace, labelled, cut_down).await?;
         self.backups = self.note("backups.velero.io", backups);
         Ok(())
     }
@@ -114,19 +116,18 @@ impl VeleroSight {
     }
 }
 
-async fn look<K>(client: &Client, namespace: &str, params: ListParams) -> anyhow::Result<Look<K>>
+async fn look<K>(
+    client: &Client,
+    namespace: &str,
+    params: ListParams,
+    keep: fn(DeserializeGuard<K>) -> Option<Arc<K>>,
+) -> anyhow::Result<Look<K>>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Trim + Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
 {
     let api: Api<DeserializeGuard<K>> = Api::namespaced(client.clone(), namespace);
-    match list(&api, params).await {
-        Ok(objects) => {
-            let readable = |DeserializeGuard(object): DeserializeGuard<K>| {
-                object.map_or_else(|unreadable| K::stand_in(unreadable.metadata), Some)
-            };
-            let objects = objects.into_iter().filter_map(readable).map(Arc::new);
-            Ok(Look { holding: Holding::Seen(objects.collect()), refused: None })
-        }
+    match list_kept(&api, params, keep).await {
+        Ok(objects) => Ok(Look { holding: Holding::Seen(objects), refused: None }),
         Err(kube::Error::Api(status)) if status.code == 404 => {
             let why = "there is no such kind in this cluster".to_owned();
             Ok(Look { holding: Holding::Refused, refused: Some((404, why)) })

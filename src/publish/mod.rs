@@ -26,4 +26,5 @@ pub use of_policy::{confirm, notices_of};
 pub use policy_status::{Pace, Told, policy_status};
 pub use repetition::Repetition;
 pub use status_writer::StatusWriter;
+pub(crate) use velero_told::{VELERO_WITHOUT_CSI, WITHOUT_CSI};
 pub use warnings::{DELETIONS_AWAIT_CONFIRMATION, DELETIONS_SUSPENDED};

@@ -20,8 +20,8 @@ pub(super) const TEMPLATE_INVALID: &str = "TemplateInvalid";
 /// Its reason where the ConfigMap that every Schedule names cannot be put in place.
 pub(super) const VOLUME_POLICY_REFUSED: &str = "VolumePolicyRefused";
 /// Its reason where Velero's server takes no snapshots of CSI volumes.
-pub(super) const VELERO_WITHOUT_CSI: &str = "VeleroWithoutCsi";
-const WITHOUT_CSI: &str = "Velero's server takes no snapshots of CSI volumes, and its backups are complete without them: run it with \
+pub(crate) const VELERO_WITHOUT_CSI: &str = "VeleroWithoutCsi";
+pub(crate) const WITHOUT_CSI: &str = "Velero's server takes no snapshots of CSI volumes, and its backups are complete without them: run it with \
                            --features=EnableCSI";
 
 /// So many namespaces are reported by name.

@@ -9,12 +9,13 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt};
 use velero::Schedule;
 
+use super::called::{Called, called, called_in};
 use super::cluster::{ClusterIdentity, LASTING};
 use super::orders::plans;
 use super::rules::VeleroRegime;
 use super::setting::{Setting, VELERO};
 use super::site::{Obstacle, usable};
-use super::template::{CLUSTER_UID, MANAGED_BY, NAMESPACE};
+use super::template::{CLUSTER, CLUSTER_UID, MANAGED_BY, NAMESPACE};
 use crate::api::{FIELD_MANAGER, VOLUME_POLICY};
 use crate::api_error::is_forbidden;
 use crate::observe::{Holding, NAMESPACES, Observed, POLICIES, Survey, VeleroSight};
@@ -115,18 +116,34 @@ impl Look {
         self.sight.schedules = Holding::Seen(its);
     }
 
-    /// The Schedule of ours that backs up a namespace of this cluster; the newest, where the cluster was called otherwise
-    /// before.
+    /// The Schedule of ours that backs up a namespace of this cluster; where the cluster was called otherwise before, the one
+    /// under its present name, or else the newest.
+    ///
+    /// A person's copy of it bears the same marks, and is not called after the namespace.
     #[must_use]
     pub fn schedule_of(&self, namespace: &str) -> Option<&Arc<Schedule>> {
         let uid = self.cluster.as_ref().map(|cluster| &cluster.uid);
-        let is_its = |schedule: &&Arc<Schedule>| {
+        let is_marked = |schedule: &&Arc<Schedule>| {
             let says = |key: &str, value: &str| schedule.labels().get(key).is_some_and(|said| said == value);
             let is_here = uid.is_none() || schedule.annotations().get(CLUSTER_UID) == uid;
             says(MANAGED_BY, FIELD_MANAGER) && says(NAMESPACE, namespace) && is_here
         };
-        let its = self.sight.schedules.seen()?.iter().filter(is_its);
-        its.max_by_key(|schedule| schedule.creation_timestamp().map(|at| at.0))
+        let its = self.sight.schedules.seen()?.iter().filter(is_marked).filter_map(|schedule| {
+            let called = self.called(schedule).filter(|called| called.namespace == namespace)?;
+            Some((called.former, schedule))
+        });
+        let newest =
+            its.max_by_key(|(former, schedule)| (!former, schedule.creation_timestamp().map(|at| at.0)));
+        newest.map(|(_, schedule)| schedule)
+    }
+
+    /// What a Schedule is called after. Where it is not known which cluster this is, its label is believed.
+    fn called(&self, schedule: &Schedule) -> Option<Called> {
+        let Some(cluster) = &self.cluster else {
+            let namespace = called_in(schedule.labels().get(CLUSTER)?, schedule)?.to_owned();
+            return Some(Called { namespace, former: false });
+        };
+        called(cluster, schedule)
     }
 
     /// Whether a policy wants backups by Velero, as far as can be told.
@@ -203,5 +220,52 @@ async fn lasting(client: &Client) -> anyhow::Result<Option<Namespace>> {
     match Api::<Namespace>::all(client.clone()).get_opt(LASTING).await {
         Err(error) if is_forbidden(&error) => Ok(None),
         found => found.with_context(|| format!("cannot read namespace {LASTING}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn schedule(name: &str, cluster: &str, created: &str) -> Arc<Schedule> {
+        let schedule = json!({
+            "metadata": {
+                "name": name,
+                "creationTimestamp": created,
+                "labels": { MANAGED_BY: FIELD_MANAGER, CLUSTER: cluster, NAMESPACE: "team-a" },
+                "annotations": { CLUSTER_UID: "here" },
+            },
+            "spec": { "schedule": "@daily", "template": { "includedNamespaces": ["team-a"] } },
+        });
+        Arc::new(serde_json::from_value(schedule).expect("a Schedule"))
+    }
+
+    /// The name of the one that is found among these, in a cluster that is called so.
+    fn found(cluster: Option<&str>, schedules: &[&Arc<Schedule>]) -> Option<String> {
+        let schedules = schedules.iter().map(|schedule| Arc::clone(schedule)).collect();
+        let sight = VeleroSight::of_schedules("velero", schedules);
+        let cluster = cluster.map(|name| ClusterIdentity { name: name.into(), uid: "here".into() });
+        let look = Look::of(&Survey::default(), sight, cluster);
+        look.schedule_of("team-a").map(|schedule| schedule.name_any())
+    }
+
+    #[test]
+    fn a_copy_of_our_schedule_is_not_ours() {
+        let ours = schedule("east-team-a", "east", "2026-01-01T00:00:00Z");
+        let copy = schedule("team-a-monthly", "east", "2026-02-01T00:00:00Z");
+        for cluster in [Some("east"), None] {
+            assert_eq!(found(cluster, &[&copy, &ours]).as_deref(), Some("east-team-a"));
+            assert_eq!(found(cluster, &[&copy]), None);
+        }
+    }
+
+    #[test]
+    fn one_from_before_the_cluster_was_renamed_stands_in() {
+        let back = schedule("east-team-a", "east", "2026-01-01T00:00:00Z");
+        let before = schedule("west-team-a", "west", "2026-02-01T00:00:00Z");
+        assert_eq!(found(Some("north"), &[&back, &before]).as_deref(), Some("west-team-a"), "the newest");
+        assert_eq!(found(Some("east"), &[&back, &before]).as_deref(), Some("east-team-a"), "its name counts");
     }
 }

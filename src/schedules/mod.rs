@@ -6,6 +6,7 @@
 //! what becomes of everything ([`Outlook`]) by the same reckoning.
 
 mod asked;
+mod called;
 mod cluster;
 mod contest;
 mod drift;
@@ -48,6 +49,7 @@ pub use render::{Rendered, render, volume_policy_map};
 pub use rules::{Times, VeleroRegime, VeleroRules, velero_rules};
 pub use saved::{Saved, saved, saved_labels};
 pub use setting::{Setting, VELERO};
-pub use site::{LocationTrouble, Obstacle, backups_at_once, location_trouble, usable};
+pub use site::{LocationTrouble, Obstacle, backups_at_once, location_trouble, takes_csi_snapshots, usable};
 pub use standing::Standing;
 pub use state::State;
+pub(crate) use volumes::BoundClaims;

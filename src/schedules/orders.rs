@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use agenttier_backup_plan::schedules::{NamespaceSight, Owner, Plan, Rule, ScheduleSight, Wish, name, plan};
+use agenttier_backup_plan::schedules::{NamespaceSight, Owner, Plan, Rule, ScheduleSight, Wish, plan};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use velero::{Backup, Schedule, ScheduleSpec};
 
+use super::called::{called, told};
 use super::cluster::ClusterIdentity;
 use super::drift::drift;
 use super::render::{Rendered, render, volume_policy_map};
 use super::rules::VeleroRegime;
-use super::template::{CLUSTER, CLUSTER_UID, MANAGED_BY, NAMESPACE, POLICY};
+use super::template::{CLUSTER, MANAGED_BY, POLICY};
 use crate::api::FIELD_MANAGER;
 use crate::observe::{Observed, VeleroSight};
 
@@ -226,24 +227,18 @@ fn is_labelled_ours<K: Resource>(object: &K) -> bool {
 
 /// Whose a Schedule is. One that came out of a backup, and so was written by Velero, is ours where it names this cluster.
 fn owner(cluster: &ClusterIdentity, schedule: &Schedule) -> Owner {
-    let label = |key: &str| schedule.labels().get(key).cloned();
     let is_ours = is_written_by_us(schedule)
-        || is_labelled_ours(schedule) && label(CLUSTER).as_ref() == Some(&cluster.name);
+        || is_labelled_ours(schedule) && schedule.labels().get(CLUSTER) == Some(&cluster.name);
     if !is_ours {
         return Owner::Other;
     }
-    // Somebody may have edited one of the two; the name is as it was.
-    let included = schedule.spec.template.included_namespaces.iter().flatten().next().cloned();
-    let told: Vec<String> = [label(NAMESPACE), included].into_iter().flatten().collect();
-    let fitting = |cluster: &str| told.iter().find(|told| name(cluster, told) == schedule.name_any());
-    let here = fitting(&cluster.name);
-    let is_of_here = schedule.annotations().get(CLUSTER_UID) == Some(&cluster.uid);
-    let before = label(CLUSTER).filter(|_| is_of_here && here.is_none());
-    let before = before.as_ref().and_then(|cluster| fitting(cluster));
+    let called = called(cluster, schedule);
+    let former = called.as_ref().is_some_and(|called| called.former);
+    let namespace = called.map(|called| called.namespace);
     Owner::Ours {
-        namespace: here.or(before).or(told.first()).cloned().unwrap_or_default(),
+        namespace: namespace.or_else(|| told(schedule).next().map(str::to_owned)).unwrap_or_default(),
         policy: schedule.annotations().get(POLICY).cloned(),
-        former: before.is_some(),
+        former,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Backups by Velero, as recovery points of a namespace.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -43,11 +44,16 @@ pub struct Saved {
     pub error: Option<String>,
 }
 
-/// The labels of the backups that count.
+/// So many namespaces can be named in a request: it goes into its address.
+const NAMED: usize = 50;
+
+/// The labels of the backups that count, of all namespaces or of some: of very many, those of all are asked for.
 #[must_use]
-pub fn saved_labels(namespace: Option<&str>) -> String {
-    let of_it = namespace.map(|namespace| format!("={namespace}")).unwrap_or_default();
-    format!("{MANAGED_BY}={FIELD_MANAGER},{NAMESPACE}{of_it}")
+pub fn saved_labels(namespaces: Option<&BTreeSet<String>>) -> String {
+    let named = namespaces.filter(|namespaces| namespaces.len() <= NAMED);
+    let named = named.map(|named| named.iter().map(String::as_str).collect::<Vec<_>>().join(","));
+    let of_them = named.map(|named| format!(" in ({named})")).unwrap_or_default();
+    format!("{MANAGED_BY}={FIELD_MANAGER},{NAMESPACE}{of_them}")
 }
 
 /// Those that were seen. Where it is not known which cluster this is, none of them is elsewhere.
@@ -124,10 +130,14 @@ mod tests {
 
     #[test]
     fn they_are_asked_for_by_label() {
-        assert_eq!(
-            saved_labels(Some("team-a")),
-            "app.kubernetes.io/managed-by=agenttier-backup,backup.agenttier.io/namespace=team-a"
-        );
-        assert!(saved_labels(None).ends_with(",backup.agenttier.io/namespace"));
+        let labels = |namespaces: &[&str]| {
+            saved_labels(Some(&namespaces.iter().map(|&namespace| namespace.to_owned()).collect()))
+        };
+        let ours = "app.kubernetes.io/managed-by=agenttier-backup,backup.agenttier.io/namespace";
+        assert_eq!(labels(&["team-a"]), format!("{ours} in (team-a)"));
+        assert_eq!(labels(&["team-b", "team-a"]), format!("{ours} in (team-a,team-b)"));
+        assert_eq!(saved_labels(None), ours);
+        let many: BTreeSet<String> = (0..=NAMED).map(|team| format!("team-{team}")).collect();
+        assert_eq!(saved_labels(Some(&many)), ours);
     }
 }

@@ -148,7 +148,7 @@ pub fn backups_at_once(sight: &VeleroSight) -> u32 {
 /// Whether the server snapshots CSI volumes: without `--features=EnableCSI` it leaves them out without a word, and its backups
 /// are Completed (Velero 1.18, `ShouldSkipAction`). A server that is not seen is believed to.
 #[must_use]
-pub(super) fn takes_csi_snapshots(sight: &VeleroSight) -> bool {
+pub fn takes_csi_snapshots(sight: &VeleroSight) -> bool {
     let is_seen = sight.servers.seen().is_some_and(|servers| !servers.is_empty());
     // A shell, or a variable: what comes of it is not to be seen here.
     let is_seen = is_seen && !words(sight).any(|word| word.contains(' ') || word.contains("$("));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use velero::BackupPhase;
 
-use super::read_back::{Course, FailedBackup, VolumesMissing};
+use super::read_back::{Course, FailedBackup};
 
 /// How a namespace's backups by Velero stand. Names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,12 +59,8 @@ pub(super) fn state_of(course: &Course) -> (State, Option<(String, String)>) {
             format!("{since}; the one due at {due} should be complete by now: {why}"),
         );
     }
-    if let Some(VolumesMissing { backup, saved, bound }) = &course.volumes_missing {
-        let why = "are they CSI volumes, and is Velero's server run with --features=EnableCSI?";
-        return failing(
-            "VolumesMissing",
-            format!("{backup} is complete, but of {bound} bound volumes it holds {saved}: {why}"),
-        );
+    if let Some(missing) = &course.volumes_missing {
+        return failing("VolumesMissing", format!("{} is complete, but {missing}", missing.backup));
     }
     let is_fresh = course.last_success.is_some() && !course.stale;
     (if is_fresh { State::BackedUp } else { State::Awaited }, None)
@@ -74,6 +70,7 @@ pub(super) fn state_of(course: &Course) -> (State, Option<(String, String)>) {
 mod tests {
     use jiff::Timestamp;
 
+    use super::super::read_back::VolumesMissing;
     use super::*;
 
     /// The names are alerted on.

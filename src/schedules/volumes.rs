@@ -1,6 +1,7 @@
 //! Whether a backup holds the volumes that it should.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use agenttier_backup_plan::marks::{MANAGED, POOLED};
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +20,7 @@ const BOUND_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 ///
 /// Only those that AgentTier labels as its own from the beginning count. One out of a warm pool was left out of backups
 /// while it waited there, and does not tell since when it is not.
-pub(super) struct BoundClaims<'a>(BTreeMap<&'a str, Vec<Bound>>);
+pub(crate) struct BoundClaims<'a>(BTreeMap<&'a str, Vec<Bound>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Bound {
@@ -29,7 +30,7 @@ struct Bound {
 }
 
 impl<'a> BoundClaims<'a> {
-    pub(super) fn of(observed: &'a Observed) -> Self {
+    pub(crate) fn of(observed: &'a Observed) -> Self {
         let volumes: BTreeMap<&str, Bound> = observed
             .persistent_volumes
             .iter()
@@ -57,7 +58,7 @@ impl<'a> BoundClaims<'a> {
     /// Whether a backup of a namespace that is complete holds fewer volumes than it should. Other volumes that it holds do not
     /// make up for one that it does not, as far as the numbers tell: those of CSI's storage and those of other storage are
     /// counted by themselves.
-    pub(super) fn missing(&self, namespace: &str, backup: &Backup) -> Option<VolumesMissing> {
+    pub(crate) fn missing(&self, namespace: &str, backup: &Backup) -> Option<VolumesMissing> {
         let begun = begun(backup);
         let was_bound = |bound: &&Bound| begun.duration_since(bound.since) > BOUND_WITHIN;
         let bound = self.0.get(namespace)?.iter().filter(was_bound);
@@ -76,6 +77,14 @@ impl<'a> BoundClaims<'a> {
         let saved = (saved + by_plugins - saved_other).min(csi) + saved_other;
         let bound = csi.saturating_add(other);
         (saved < bound).then(|| VolumesMissing { backup: backup.name_any(), saved, bound })
+    }
+}
+
+impl fmt::Display for VolumesMissing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { saved, bound, .. } = self;
+        let why = "are they CSI volumes, and is Velero's server run with --features=EnableCSI?";
+        write!(f, "of {bound} bound volumes it holds {saved}: {why}")
     }
 }
 

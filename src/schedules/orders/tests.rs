@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::{BackupPolicy, BackupPolicySpec};
 use crate::observe::Holding;
+use crate::schedules::template::NAMESPACE;
 
 const TEAM: &str = "team-a";
 

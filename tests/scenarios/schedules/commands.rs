@@ -2,6 +2,7 @@
 
 use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, SandboxRecord, VeleroSpec};
 use double::Options;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -156,6 +157,7 @@ async fn backups_are_made(site: &Site) {
     let again = json_of(site, &["backup", "-n", TEAM]).await;
     assert_eq!(again["already"], true, "{again:#}");
     assert!(waiting.log().unwrap().contains(again["name"].as_str().unwrap()), "{again:#}");
+    a_server_without_csi_is_told(site).await;
     site.stage.cluster.thaw("velero").await.unwrap();
     eventually("it to be complete", || async {
         let phase = site.backups().get(again["name"].as_str().unwrap()).await?.status.and_then(|it| it.phase);
@@ -177,6 +179,22 @@ async fn backups_are_made(site: &Site) {
         let text = refused(site, args).await;
         assert!(text.contains(said), "{text}");
     }
+}
+
+/// By what its Deployment says. One backup is on its way: no other one is made.
+async fn a_server_without_csi_is_told(site: &Site) {
+    let servers = Api::<Deployment>::namespaced(site.stage.client.clone(), testbed::VELERO_NAMESPACE);
+    let run_with = async |args: Value| {
+        let container = json!({ "name": "velero", "args": args });
+        let edit = json!({ "spec": { "template": { "spec": { "containers": [container] } } } });
+        servers.patch("velero", &PatchParams::default(), &Patch::Strategic(edit)).await.unwrap()
+    };
+    let before = servers.get("velero").await.unwrap().spec.unwrap().template.spec.unwrap().containers;
+    run_with(json!(["server"])).await;
+    let text = site.stage.run(&["backup", "-n", TEAM]).await.unwrap().good().unwrap();
+    assert!(text.contains("warning: Velero's server takes no snapshots of CSI volumes"), "{text}");
+    assert!(text.contains("(VeleroWithoutCsi)") && text.contains("is on its way already"), "{text}");
+    run_with(json!(before[0].args)).await;
 }
 
 async fn what_is_made_is_listed(site: &Site, first: &str) {
