@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use agenttier_backup_plan::schedules::{Plan, Wish};
 use jiff::Timestamp;
-use velero::{Cron, Schedule};
+use velero::Cron;
 
-use super::orders::{Order, Orders};
 use super::read_back::{Course, after_the_next};
+use super::render::cron;
+use super::rules::VeleroRegime;
 
 /// Since when backups of each Schedule are asked for at the same times, as far as was seen.
 ///
@@ -23,18 +25,13 @@ struct Since {
 
 impl Asked {
     /// Takes up what is asked for now.
-    pub(super) fn see(&mut self, now: Timestamp, orders: &Orders) {
-        let written = orders.orders.iter().filter_map(|order| match order {
-            Order::Keep { wanted, .. } => Some(wanted),
-            Order::KeepMap { .. } | Order::Remove(_) => None,
-        });
-        let is_at_work = |wanted: &&Schedule| wanted.spec.paused != Some(true);
-        let wanted = orders.kept.iter().chain(written).filter(is_at_work);
+    pub(super) fn see(&mut self, now: Timestamp, plans: &[Plan], regime: &VeleroRegime) {
         let mut before = std::mem::take(&mut self.0);
-        for schedule in wanted {
-            let (Some(name), cron) = (&schedule.metadata.name, &schedule.spec.schedule) else { continue };
-            let since = before.remove(name).filter(|since| since.cron == *cron);
-            self.0.insert(name.clone(), since.unwrap_or_else(|| Since { cron: cron.clone(), at: now }));
+        for plan in plans.iter().filter(|plan| plan.wish == Wish::Enabled) {
+            let rules = plan.policy.as_ref().and_then(|policy| regime.policies.get(policy)?.as_ref().ok());
+            let Some(cron) = rules.map(|rules| cron(&plan.namespace, rules)) else { continue };
+            let since = before.remove(&plan.name).filter(|since| since.cron == cron);
+            self.0.insert(plan.name.clone(), since.unwrap_or(Since { cron, at: now }));
         }
     }
 
@@ -59,20 +56,29 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use agenttier_backup_plan::schedules::Why;
 
     use super::*;
+    use crate::api::{BackupPolicy, BackupPolicySpec};
+
+    const HOURLY: &str = "0 * * * *";
 
     fn at(time: &str) -> Timestamp {
         format!("2026-01-01T{time}Z").parse().expect("a time")
     }
 
-    fn wanted(cron: &str, paused: bool) -> Orders {
-        let schedule = json!({
-            "metadata": { "name": "east-team-a" },
-            "spec": { "schedule": cron, "template": {}, "paused": paused },
-        });
-        Orders { kept: vec![serde_json::from_value(schedule).expect("a Schedule")], ..Orders::default() }
+    /// Takes up that backups of a namespace are asked for at these times, or not at all.
+    fn see(asked: &mut Asked, now: &str, times: &str, wish: Wish) {
+        let mut spec = BackupPolicySpec::default();
+        (spec.velero.enabled, spec.velero.cron) = (true, times.to_owned());
+        let regime = VeleroRegime::of([&BackupPolicy::new("gold", spec)], []);
+        let plan = Plan {
+            name: "east-team-a".into(),
+            namespace: "team-a".into(),
+            policy: Some("gold".into()),
+            wish,
+        };
+        asked.see(at(now), &[plan], &regime);
     }
 
     /// Since when one is overdue, at that time, with a complete backup from then.
@@ -91,8 +97,8 @@ mod tests {
     #[test]
     fn what_has_no_backup_after_twice_its_time_is_overdue_whoever_writes_to_it() {
         let mut asked = Asked::default();
-        asked.see(at("09:30:00"), &wanted("0 * * * *", false));
-        asked.see(at("11:00:00"), &wanted("0 * * * *", false));
+        see(&mut asked, "09:30:00", HOURLY, Wish::Enabled);
+        see(&mut asked, "11:00:00", HOURLY, Wish::Enabled);
         assert_eq!(overdue(&asked, "11:29:00", None), None);
         assert_eq!(overdue(&asked, "11:30:00", None), Some(at("10:00:00")));
         assert_eq!(
@@ -106,11 +112,11 @@ mod tests {
 
     #[test]
     fn one_that_was_paused_or_has_other_times_is_asked_for_anew() {
-        for (cron, paused) in [("0 * * * *", true), ("30 * * * *", false)] {
+        for (times, wish) in [(HOURLY, Wish::Paused(Why::PolicySuspended)), ("30 * * * *", Wish::Enabled)] {
             let mut asked = Asked::default();
-            asked.see(at("01:00:00"), &wanted("0 * * * *", false));
-            asked.see(at("10:15:00"), &wanted(cron, paused));
-            asked.see(at("10:20:00"), &wanted("0 * * * *", false));
+            see(&mut asked, "01:00:00", HOURLY, Wish::Enabled);
+            see(&mut asked, "10:15:00", times, wish);
+            see(&mut asked, "10:20:00", HOURLY, Wish::Enabled);
             assert_eq!(overdue(&asked, "12:29:00", None), None);
             assert_eq!(overdue(&asked, "12:30:00", None), Some(at("11:00:00")));
         }

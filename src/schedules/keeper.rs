@@ -14,6 +14,7 @@ use super::cluster::ClusterIdentity;
 use super::contest::Contests;
 use super::findings::Findings;
 use super::first_error::{FirstErrors, tell_first_errors};
+use super::fitting::Fitting;
 use super::leaving::Leaving;
 use super::occupancy::Occupancy;
 use super::orders::{Order, SERVERS};
@@ -48,6 +49,7 @@ pub struct Keeper {
     failing: BTreeMap<String, Failing>,
     contests: Contests,
     asked: Asked,
+    fitting: Fitting,
     occupancy: Occupancy,
 }
 
@@ -82,6 +84,7 @@ impl Keeper {
             failing: BTreeMap::new(),
             contests: Contests::default(),
             asked: Asked::default(),
+            fitting: Fitting::default(),
             occupancy: Occupancy::default(),
         }
     }
@@ -121,8 +124,9 @@ impl Keeper {
             let told = told.or(obstacle.filter(is_blind).filter(|_| !regime.policies.is_empty()));
             return (Findings::of_policies(&regime, told), None);
         };
-        let Standing { orders, mut courses } = Standing::at(now, &cluster, observed, &regime, sight, certain);
-        self.asked.see(now, &orders);
+        let Standing { orders, mut courses } =
+            Standing::at(now, &cluster, observed, &regime, sight, certain, &mut self.fitting);
+        self.asked.see(now, &orders.plans, &regime);
         self.asked.find_overdue(now, &mut courses);
         // Whatever stands in the way of backups, nobody is kept from stopping them. What Velero makes of the Schedules is told
         // also while they cannot be kept.

@@ -12,6 +12,7 @@ use velero::{Backup, Schedule, ScheduleSpec};
 use super::called::{called, told};
 use super::cluster::ClusterIdentity;
 use super::drift::drift;
+use super::fitting::Fitting;
 use super::render::{Rendered, render, volume_policy_map};
 use super::rules::VeleroRegime;
 use super::template::{CLUSTER, MANAGED_BY, POLICY};
@@ -74,12 +75,20 @@ pub struct Orders {
     pub plans: Vec<Plan>,
     /// What has to be written, the ConfigMap first: a backup that names one that is not there fails.
     pub orders: Vec<Order>,
-    /// Schedules that are as they are to be.
+    /// Schedules that were rendered and are as they are to be; those that are known to fit are not rendered again.
     pub kept: Vec<Schedule>,
     /// By policy, fields of its extraTemplate that have no part in its Schedules.
     pub conflicts: BTreeMap<String, Vec<String>>,
     /// By policy, why its Schedules cannot be rendered.
     pub unrenderable: BTreeMap<String, String>,
+}
+
+impl Orders {
+    fn conflict(&mut self, plan: &Plan, fields: &[String]) {
+        if !fields.is_empty() {
+            self.conflicts.insert(plan.policy.clone().unwrap_or_default(), fields.to_vec());
+        }
+    }
 }
 
 /// What is to become of each Schedule. `certain` says that policies and namespaces are seen as they are.
@@ -102,7 +111,8 @@ pub(super) fn plans(
     plan(&cluster.name, &namespaces(observed, regime), &regime.on(), &schedules, certain)
 }
 
-/// Works out what has to be written. `certain` says that policies and namespaces are seen as they are.
+/// Works out what has to be written. `certain` says that policies and namespaces are seen as they are. What is known to fit
+/// is not rendered again.
 #[must_use]
 pub fn orders(
     cluster: &ClusterIdentity,
@@ -110,10 +120,13 @@ pub fn orders(
     regime: &VeleroRegime,
     sight: &VeleroSight,
     certain: bool,
+    fitting: &mut Fitting,
 ) -> Orders {
+    fitting.go_by(cluster, &sight.namespace, regime);
     let live: BTreeMap<String, &Arc<Schedule>> =
         sight.schedules.seen().unwrap_or_default().iter().map(|live| (live.name_any(), live)).collect();
     let plans = plans(cluster, observed, regime, sight, certain);
+    fitting.keep_only(&plans);
     let mut worked_out = Orders::default();
     let mut wants_map = false;
     let mut keeps = Vec::new();
@@ -132,6 +145,11 @@ pub fn orders(
             }
         };
         let live = live.get(&plan.name).map(|live| Arc::clone(live));
+        if let Some(conflicts) = live.as_ref().and_then(|live| fitting.fits(plan, live, paused)) {
+            wants_map = true;
+            worked_out.conflict(plan, conflicts);
+            continue;
+        }
         let rendered = match rendered(cluster, regime, sight, plan, paused) {
             Some(Ok(rendered)) => Some(rendered),
             Some(Err(error)) => {
@@ -140,22 +158,24 @@ pub fn orders(
             }
             None => None,
         };
-        let wanted = match (rendered, &live) {
+        let (wanted, conflicts) = match (rendered, &live) {
             (Some(Rendered { schedule, conflicts }), _) => {
                 wants_map = true;
-                if !conflicts.is_empty() {
-                    worked_out.conflicts.insert(plan.policy.clone().unwrap_or_default(), conflicts);
-                }
-                schedule
+                worked_out.conflict(plan, &conflicts);
+                (schedule, Some(conflicts))
             }
             // One that cannot be read stands there without content: it is not to be written like that.
-            (None, Some(live)) if paused && !live.spec.schedule.is_empty() => paused_as_it_is(live),
+            (None, Some(live)) if paused && !live.spec.schedule.is_empty() => (paused_as_it_is(live), None),
             (None, _) => continue,
         };
-        if live.as_ref().is_none_or(|live| !drift(live.as_ref(), &wanted, &SERVERS).is_none()) {
-            keeps.push(Order::Keep { live, wanted });
-        } else {
-            worked_out.kept.push(wanted);
+        match live {
+            Some(live) if drift(live.as_ref(), &wanted, &SERVERS).is_none() => {
+                if let Some(conflicts) = conflicts {
+                    fitting.note(plan, &live, paused, &conflicts);
+                }
+                worked_out.kept.push(wanted);
+            }
+            live => keeps.push(Order::Keep { live, wanted }),
         }
     }
     if wants_map {

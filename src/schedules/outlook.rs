@@ -11,6 +11,7 @@ use similar::TextDiff;
 use velero::Schedule;
 
 use super::drift::manifest;
+use super::fitting::Fitting;
 use super::look::Look;
 use super::orders::{Order, Orders, SERVERS, orders};
 use super::site::location_trouble;
@@ -99,7 +100,7 @@ impl Outlook {
             return None;
         }
         let Orders { plans, orders, kept, conflicts, unrenderable } =
-            orders(cluster, observed, &look.regime, &look.sight, look.certain);
+            orders(cluster, observed, &look.regime, &look.sight, look.certain, &mut Fitting::default());
         let mut done =
             Done { keep: kept.into_iter().map(|kept| (kept.name_any(), kept)).collect(), ..Done::default() };
         for order in orders {

@@ -55,8 +55,8 @@ pub fn render(
     Ok(Rendered { schedule: Schedule { metadata, spec, status: None }, conflicts })
 }
 
-/// With its time zone: without one it would be the one of Velero's server, whatever that is.
-fn cron(namespace: &str, rules: &VeleroRules) -> String {
+/// When the backups of a namespace are made. With its time zone: without one it would be the one of Velero's server, whatever that is.
+pub(super) fn cron(namespace: &str, rules: &VeleroRules) -> String {
     let times = match &rules.times {
         Times::Spread(spread) => spread.cron(namespace),
         Times::Cron(cron) => cron.to_string(),

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use velero::{Backup, BackupPhase, Cron, labels};
 
 use super::cluster::ClusterIdentity;
+use super::fitting::Fitting;
 use super::orders::{Order, Orders, orders};
 use super::read_back::{Course, Patience, Way, begun, course, phase};
 use super::rules::VeleroRegime;
@@ -25,7 +26,8 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// That of one look. `certain` says that policies and namespaces are seen as they are.
+    /// That of one look. `certain` says that policies and namespaces are seen as they are; `fitting` is kept from one look to
+    /// the next.
     #[must_use]
     pub fn at(
         now: Timestamp,
@@ -34,8 +36,9 @@ impl Standing {
         regime: &VeleroRegime,
         sight: &VeleroSight,
         certain: bool,
+        fitting: &mut Fitting,
     ) -> Self {
-        let orders = orders(cluster, observed, regime, sight, certain);
+        let orders = orders(cluster, observed, regime, sight, certain, fitting);
         let wanted: BTreeSet<String> = orders.orders.iter().map(Order::name).collect();
         let mut courses = courses(now, cluster, observed, sight);
         for (name, course) in &mut courses {

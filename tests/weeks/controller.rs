@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agenttier_backup::api::BackupPolicy;
 use agenttier_backup::observe::{Holding, Observed, VeleroSight};
 use agenttier_backup::schedules::{
-    ClusterIdentity, Course, Finding, Incident, Order, Standing, VeleroRegime, usable,
+    ClusterIdentity, Course, Finding, Fitting, Incident, Order, Standing, VeleroRegime, usable,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
@@ -31,6 +31,7 @@ pub(crate) struct Controller {
     /// What failed, how often, and until when it is left alone.
     failing: BTreeMap<String, (u32, Timestamp)>,
     seen: Option<(u64, BTreeSet<Trouble>)>,
+    fitting: Fitting,
     /// What was found last.
     pub(crate) found: Option<Found>,
 }
@@ -90,8 +91,8 @@ impl Shown {
         VeleroRegime::of(policies.iter().map(AsRef::as_ref), namespaces.iter().map(AsRef::as_ref))
     }
 
-    pub(crate) fn standing(&self, now: Timestamp) -> Standing {
-        Standing::at(now, &cluster(), &self.observed, &self.regime(), &self.sight, self.certain)
+    pub(crate) fn standing(&self, now: Timestamp, fitting: &mut Fitting) -> Standing {
+        Standing::at(now, &cluster(), &self.observed, &self.regime(), &self.sight, self.certain, fitting)
     }
 }
 
@@ -126,7 +127,14 @@ impl World {
             self.counts.passes_obstructed += 1;
             return;
         }
-        let standing = shown.standing(self.now);
+        let standing = shown.standing(self.now, &mut self.controller.fitting);
+        let afresh = shown.standing(self.now, &mut Fitting::default());
+        let told = |standing: &Standing| {
+            let orders = standing.orders.orders.iter().map(|order| (order.name(), order.stops_backups()));
+            (orders.collect::<Vec<_>>(), standing.orders.conflicts.clone())
+        };
+        assert_eq!(told(&standing), told(&afresh), "what is known to fit changes nothing");
+        self.counts.fitted += u32::from(standing.orders.kept.len() < afresh.orders.kept.len());
         let wanted: BTreeSet<String> = standing.orders.orders.iter().map(Order::name).collect();
         self.controller.failing.retain(|name, _| wanted.contains(name));
         let (now, before) = (self.now, self.store.clone());

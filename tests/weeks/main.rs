@@ -106,7 +106,8 @@ fn a_troubled_fortnight_breaks_no_promise(seed: u64) {
         && counts.passes_uncertain >= 40
         && counts.passes_obstructed >= 20
         && counts.settled >= 80
-        && counts.fresh >= 200;
+        && counts.fresh >= 200
+        && counts.fitted >= 200;
     assert!(fair, "seed {seed} proves little: {counts:?}");
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use agenttier_backup::api::BackupPolicy;
-use agenttier_backup::schedules::{Course, Finding, Order};
+use agenttier_backup::schedules::{Course, Finding, Fitting, Order};
 use agenttier_backup_plan::schedules::name;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -167,7 +167,7 @@ impl World {
             let count = ours.get(team.as_str()).copied().unwrap_or(is_ours);
             assert_eq!(count, is_ours, "{team} at {}", self.now);
         }
-        let orders = Shown::of(&self.store).standing(self.now).orders.orders;
+        let orders = Shown::of(&self.store).standing(self.now, &mut Fitting::default()).orders.orders;
         assert!(orders.is_empty(), "something is left to do at {}: {orders:#?}", self.now);
     }
 
@@ -175,7 +175,7 @@ impl World {
     fn check_nothing_was_missed(&self) {
         let Some(found) = &self.controller.found else { return };
         if found.version == self.store.version && !self.is_in(Trouble::NoBackups) {
-            let now = Shown::of(&self.store).standing(self.now).courses;
+            let now = Shown::of(&self.store).standing(self.now, &mut Fitting::default()).courses;
             let later = |of: &BTreeMap<String, Course>| {
                 of.values().map(|course| (course.missed, course.overdue, course.unheeded)).collect::<Vec<_>>()
             };

@@ -96,6 +96,8 @@ pub(crate) struct Counts {
     pub(crate) passes_obstructed: u32,
     pub(crate) settled: u32,
     pub(crate) fresh: u32,
+    /// Passes in which a Schedule was known to fit.
+    pub(crate) fitted: u32,
 }
 
 impl Counts {

@@ -59,6 +59,10 @@ impl Case {
     }
 
     fn orders(&self) -> Orders {
+        self.orders_knowing(&mut Fitting::default())
+    }
+
+    fn orders_knowing(&self, fitting: &mut Fitting) -> Orders {
         let mut namespace = Namespace::default();
         namespace.metadata.name = Some(TEAM.into());
         let observed = Observed {
@@ -77,7 +81,7 @@ impl Case {
             absent: false,
             hidden: vec![],
         };
-        orders(&cluster(self.cluster), &observed, &regime, &sight, true)
+        orders(&cluster(self.cluster), &observed, &regime, &sight, true, fitting)
     }
 
     /// The one Schedule that is written, as it is to be.
@@ -154,4 +158,43 @@ fn what_is_on_its_way_out_is_left_alone() {
         schedule["spec"]["paused"] = json!(true);
     });
     assert!(is_nothing(&Case { schedule: Some(going), ..Case::quiet() }.orders()));
+}
+
+#[test]
+fn what_fits_is_rendered_again_only_when_something_has_changed() {
+    let at = |version: &str| made(|made| made["metadata"]["resourceVersion"] = json!(version));
+    let case = || Case { schedule: Some(at("1")), ..Case::quiet() };
+    let mut fitting = Fitting::default();
+    let rendered = |case: &Case, fitting: &mut Fitting| {
+        let orders = case.orders_knowing(fitting);
+        (orders.kept.len(), orders.orders.len())
+    };
+    assert_eq!(rendered(&case(), &mut fitting), (1, 0));
+    assert_eq!(rendered(&case(), &mut fitting), (0, 0), "it is known to fit");
+    assert_eq!(
+        rendered(&Case { map: None, ..case() }, &mut fitting),
+        (0, 1),
+        "what it names is kept all the same"
+    );
+
+    let written = Case { schedule: Some(at("2")), ..case() };
+    assert_eq!(rendered(&written, &mut fitting), (1, 0), "somebody has written to it");
+    let mut edited = at("3");
+    edited.spec.paused = Some(true);
+    assert_eq!(rendered(&Case { schedule: Some(edited), ..case() }, &mut fitting), (0, 1));
+
+    assert_eq!(rendered(&written, &mut fitting), (0, 0));
+    let policy = gold(|spec| spec.velero.ttl = "60d".into());
+    assert_eq!(
+        rendered(&Case { policy, schedule: Some(at("2")), ..case() }, &mut fitting),
+        (0, 1),
+        "of another policy"
+    );
+    assert_eq!(rendered(&written, &mut fitting), (1, 0));
+    assert_eq!(
+        rendered(&Case { there: false, schedule: Some(at("2")), ..case() }, &mut fitting),
+        (0, 1),
+        "it is paused"
+    );
+    assert_eq!(rendered(&Case { cluster: "west", schedule: Some(at("2")), ..case() }, &mut fitting).0, 0);
 }
