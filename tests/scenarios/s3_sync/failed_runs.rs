@@ -1,7 +1,8 @@
 //! A run that fails or is killed takes nothing away from a restore.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 use testbed::{Entry, Tree, tree};
 
@@ -155,4 +156,76 @@ async fn a_run_that_is_killed_takes_nothing_away() {
 
     site.synced(&workspace).await;
     assert_same(&tree(&workspace).unwrap(), &tree(&site.restored("late", None).await).unwrap());
+}
+
+/// A run that has made the copy as the workspace is, and then finds that the store takes nothing into `replaced`: what has
+/// to go before it takes something again is given.
+async fn comes_to_no_end(site: &Site, workspace: &Path) -> PathBuf {
+    let in_the_way = site.store.bucket(BUCKET).join("replaced");
+    fs::write(&in_the_way, "").unwrap();
+    let log = site.sync_refused(workspace).await;
+    assert!(log.contains("Couldn't move into backup dir"), "{log}");
+    in_the_way
+}
+
+#[tokio::test]
+async fn what_a_run_rightly_took_out_is_not_put_back_if_only_its_end_failed() {
+    let site = Site::set().await;
+    let workspace = site.workspace("s1");
+    fill(&workspace);
+    site.synced(&workspace).await;
+    let tidy = site.store.objects(BUCKET).unwrap();
+    assert!(tidy.iter().all(|key| key.starts_with(CURRENT)), "{tidy:?}");
+
+    fs::remove_file(workspace.join("old")).unwrap();
+    fs::remove_file(workspace.join("to-file")).unwrap();
+    write(&workspace, "to-file", "a file now");
+    let in_the_way = comes_to_no_end(&site, &workspace).await;
+    let wanted = tree(&workspace).unwrap();
+    assert_same(&wanted, &tree(&site.restored("back", None).await).unwrap());
+
+    // While that is so, no run takes anything out of the copy.
+    let copied = site.store.objects(BUCKET).unwrap();
+    fs::remove_file(workspace.join("key")).unwrap();
+    site.sync_refused(&workspace).await;
+    assert_eq!(site.store.objects(BUCKET).unwrap(), copied);
+    assert_same(&wanted, &tree(&site.restored("again", None).await).unwrap());
+
+    // The next one comes to that end first. What it takes out itself is put back, for it fails.
+    fs::remove_file(in_the_way).unwrap();
+    let ended = runs_in(&site, UNFINISHED);
+    write(&workspace, "noise", noise(7_000_002));
+    another_second().await;
+    fails_on(&site, &workspace, "noise").await;
+    assert_eq!(runs_in(&site, REPLACED), ended);
+    let failed = runs_in(&site, UNFINISHED);
+    assert!(failed.len() == 1 && failed != ended, "{failed:?}");
+    assert_same(&wanted, &tree(&site.restored("other", None).await).unwrap());
+
+    site.synced(&workspace).await;
+    assert_same(&tree(&workspace).unwrap(), &tree(&site.restored("late", None).await).unwrap());
+    let untidy = |key: &String| !key.starts_with(CURRENT) && !key.starts_with(REPLACED);
+    assert_eq!(site.store.objects(BUCKET).unwrap().into_iter().find(untidy), None);
+}
+
+/// As after a run that was killed while it deleted: no mark is there yet.
+#[tokio::test]
+async fn what_is_put_back_takes_the_place_of_nothing() {
+    let site = Site::set().await;
+    let workspace = site.workspace("s1");
+    fill(&workspace);
+    symlink("run.sh", workspace.join("turned")).unwrap();
+    site.synced(&workspace).await;
+    let link = tree(&workspace).unwrap()[Path::new("turned")].clone();
+    fs::remove_file(workspace.join("turned")).unwrap();
+    write(&workspace, "turned", "a file now");
+    comes_to_no_end(&site, &workspace).await;
+    fs::remove_dir_all(site.store.bucket(BUCKET).join("unfinished/team-a/.done")).unwrap();
+
+    let back = site.workspace("back");
+    let log = site.restore(&back, None).await.failed();
+    assert!(log.lines().any(|line| line == "turned.rclonelink"), "{log}");
+    let wanted = tree(&workspace).unwrap();
+    assert_ne!(wanted[Path::new("turned")], link);
+    assert_same(&wanted, &tree(&back).unwrap());
 }

@@ -118,6 +118,55 @@ async fn a_restore_overwrites_nothing() {
     }
 }
 
+/// rclone takes a link `x` for a file `x.rclonelink`, and sees none of them in the way of the other.
+#[tokio::test]
+async fn a_restore_puts_no_link_in_place_of_a_file_nor_a_file_in_place_of_a_link() {
+    const ODD: &str = "odd [a]*{b},?\\ ";
+    let site = Site::set().await;
+    let workspace = site.workspace("s1");
+    fill(&workspace);
+    symlink("run.sh", workspace.join(ODD)).unwrap();
+    symlink("run.sh", workspace.join("link\nbroken")).unwrap();
+    write(&workspace, "folder/deep/file", "");
+    let wanted = tree(&workspace).unwrap();
+    site.synced(&workspace).await;
+
+    let back = site.workspace("back");
+    for file in ["to-file", ODD, "link\nbroken", "elsewhere/file", "elsewhere/deep/file"] {
+        write(&back, file, "another one");
+    }
+    fs::create_dir(back.join("to-nothing")).unwrap();
+    for link in ["run.sh", "new\nline", "trailing space "] {
+        symlink("elsewhere/file", back.join(link)).unwrap();
+    }
+    symlink("elsewhere", back.join("folder")).unwrap();
+    symlink("another target", back.join("to-itself")).unwrap();
+    let in_the_way = tree(&back).unwrap();
+    let mut both = wanted.clone();
+    both.retain(|path, _| !path.starts_with("folder"));
+    both.extend(in_the_way.clone());
+    // The Job's second try is as its first.
+    for _ in 0..2 {
+        let log = site.restore(&back, None).await.failed();
+        assert_same(&both, &tree(&back).unwrap());
+        let links = ["to-file", ODD, "link\u{240a}broken", "to-nothing", "folder/up"];
+        let files = ["run.sh", "new\u{240a}line", "trailing space ", "folder/file", "folder/deep/file"];
+        let left_out =
+            links.map(|link| format!("{link}.rclonelink")).into_iter().chain(files.map(str::to_owned));
+        let (_, told) = log.split_once("These have not come").unwrap();
+        let mut told: Vec<_> = told.lines().skip(1).map(str::to_owned).collect();
+        told.sort();
+        let mut left_out: Vec<_> = left_out.collect();
+        left_out.sort();
+        assert_eq!(told, left_out, "{log}");
+        assert!(log.contains("to-itself.rclonelink: Source and destination exist but do not match"), "{log}");
+    }
+
+    fs::remove_dir_all(&back).unwrap();
+    let back = site.restored("back", None).await;
+    assert_same(&wanted, &tree(&back).unwrap());
+}
+
 #[tokio::test]
 async fn a_restore_of_nothing_is_a_failure() {
     let site = Site::set().await;

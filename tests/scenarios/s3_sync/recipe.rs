@@ -64,6 +64,11 @@ impl Site {
         self.sync_with(workspace, &[("RCLONE_S3_UPLOAD_CUTOFF", "5Mi")]).await.done();
     }
 
+    /// Runs it against a store that refuses something, which rclone asks only once. It has to fail, and its log is given.
+    pub(super) async fn sync_refused(&self, workspace: &Path) -> String {
+        self.sync_with(workspace, &[("RCLONE_LOW_LEVEL_RETRIES", "1")]).await.failed()
+    }
+
     async fn sync_with(&self, workspace: &Path, more: &[(&str, &str)]) -> Outcome {
         self.run(self.sync_command(workspace, more)).await
     }
