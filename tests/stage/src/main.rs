@@ -1,6 +1,7 @@
 //! `cargo demo`: the product's main job, as a story that a person can follow; and its speed, as a table.
 
 mod bench;
+mod bench_schedules;
 mod demo;
 mod program;
 
@@ -20,6 +21,7 @@ struct Cli {
 enum Command {
     Demo(demo::Demo),
     Bench(bench::Bench),
+    BenchSchedules(bench_schedules::BenchSchedules),
 }
 
 #[tokio::main]
@@ -27,6 +29,7 @@ async fn main() -> ExitCode {
     let told = match Cli::parse().command {
         Command::Demo(demo) => demo.run().await,
         Command::Bench(bench) => bench.run().await,
+        Command::BenchSchedules(bench) => bench.run(),
     };
     match told {
         Ok(()) => ExitCode::SUCCESS,
