@@ -22,7 +22,8 @@ use crate::client::{Connection, Purpose};
 ///
 /// Where one is on its way already that will hold the same, no other one is made: the same
 /// command may be run again. With --wait it ends well only when the recovery point is Ready, or
-/// Completed with every volume that it should hold; interrupted, it leaves the backup going.
+/// Completed with every volume that it should hold, as far as you may list claims and volumes;
+/// interrupted, it leaves the backup going.
 ///
 /// It runs with your own rights: creating volumesnapshots in the sandbox's namespace, or
 /// backups.velero.io in Velero's.

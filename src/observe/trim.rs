@@ -162,7 +162,7 @@ impl Trim for Deployment {
 
 /// Who has written it stays, and when: if that is us, for an object of ours is told apart by it also where its labels are
 /// edited; and everybody else but Velero's server, who may be at odds with us. Whether that was to its spec stays too, for
-/// that may change when a Schedule is due.
+/// that may change when a Schedule is due; and who holds one that was deleted.
 fn bare_but_for_its_writers(meta: &mut ObjectMeta) {
     let entries = meta.managed_fields.take().into_iter().flatten();
     let is_ours = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(FIELD_MANAGER);
@@ -178,7 +178,9 @@ fn bare_but_for_its_writers(meta: &mut ObjectMeta) {
         entry
     });
     let telling: Vec<_> = telling.collect();
+    let finalizers = meta.finalizers.take();
     bare_but_for_ours(meta);
+    meta.finalizers = finalizers;
     meta.managed_fields = (!telling.is_empty()).then_some(telling);
 }
 
@@ -272,5 +274,16 @@ mod tests {
         assert_eq!(writers(&json!({ "f:metadata": { "f:labels": {} } })), (1, 0));
         let servers = json!({ "f:spec": { "f:skipImmediately": {} }, "f:status": { "f:lastBackup": {} } });
         assert_eq!(writers(&servers), (0, 0));
+    }
+
+    #[test]
+    fn who_holds_a_schedule_that_was_deleted_is_kept() {
+        let schedule = json!({
+            "metadata": { "name": "east-team-a", "finalizers": ["example.org/hold"] },
+            "spec": { "schedule": "@daily", "template": {} },
+        });
+        let mut schedule: Schedule = serde_json::from_value(schedule).expect("a Schedule");
+        schedule.trim();
+        assert_eq!(schedule.metadata.finalizers.unwrap_or_default(), ["example.org/hold"]);
     }
 }

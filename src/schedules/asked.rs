@@ -24,14 +24,31 @@ struct Since {
 }
 
 impl Asked {
-    /// Takes up what is asked for now.
-    pub(super) fn see(&mut self, now: Timestamp, plans: &[Plan], regime: &VeleroRegime) {
+    /// Takes up what is asked for now, of the Schedules that there are; of one that nothing is done about for the moment what was
+    /// known stays.
+    pub(super) fn see(
+        &mut self,
+        now: Timestamp,
+        plans: &[Plan],
+        regime: &VeleroRegime,
+        courses: &BTreeMap<String, Course>,
+    ) {
         let mut before = std::mem::take(&mut self.0);
-        for plan in plans.iter().filter(|plan| plan.wish == Wish::Enabled) {
-            let rules = plan.policy.as_ref().and_then(|policy| regime.policies.get(policy)?.as_ref().ok());
-            let Some(cron) = rules.map(|rules| cron(&plan.namespace, rules)) else { continue };
-            let since = before.remove(&plan.name).filter(|since| since.cron == cron);
-            self.0.insert(plan.name.clone(), since.unwrap_or(Since { cron, at: now }));
+        for plan in plans {
+            let since = before.remove(&plan.name);
+            let since = match plan.wish {
+                Wish::Untouched(_) => since,
+                Wish::Paused(_) | Wish::Removed(_) => None,
+                Wish::Enabled => {
+                    let rules =
+                        plan.policy.as_ref().and_then(|policy| regime.policies.get(policy)?.as_ref().ok());
+                    let Some(cron) = rules.map(|rules| cron(&plan.namespace, rules)) else { continue };
+                    let is_there = || courses.contains_key(&plan.name);
+                    let same = since.filter(|since| since.cron == cron);
+                    same.or_else(|| is_there().then_some(Since { cron, at: now }))
+                }
+            };
+            self.0.extend(since.map(|since| (plan.name.clone(), since)));
         }
     }
 
@@ -67,8 +84,13 @@ mod tests {
         format!("2026-01-01T{time}Z").parse().expect("a time")
     }
 
-    /// Takes up that backups of a namespace are asked for at these times, or not at all.
+    /// Takes up that backups of a namespace, which has its Schedule, are asked for at these times, or not at all.
     fn see(asked: &mut Asked, now: &str, times: &str, wish: Wish) {
+        let there = BTreeMap::from([("east-team-a".to_owned(), Course::default())]);
+        see_beside(asked, now, times, wish, &there);
+    }
+
+    fn see_beside(asked: &mut Asked, now: &str, times: &str, wish: Wish, courses: &BTreeMap<String, Course>) {
         let mut spec = BackupPolicySpec::default();
         (spec.velero.enabled, spec.velero.cron) = (true, times.to_owned());
         let regime = VeleroRegime::of([&BackupPolicy::new("gold", spec)], []);
@@ -78,7 +100,7 @@ mod tests {
             policy: Some("gold".into()),
             wish,
         };
-        asked.see(at(now), &[plan], &regime);
+        asked.see(at(now), &[plan], &regime, courses);
     }
 
     /// Since when one is overdue, at that time, with a complete backup from then.
@@ -120,5 +142,29 @@ mod tests {
             assert_eq!(overdue(&asked, "12:29:00", None), None);
             assert_eq!(overdue(&asked, "12:30:00", None), Some(at("11:00:00")));
         }
+    }
+
+    #[test]
+    fn one_that_is_not_there_yet_is_not_asked() {
+        let mut asked = Asked::default();
+        see_beside(&mut asked, "01:00:00", HOURLY, Wish::Enabled, &BTreeMap::new());
+        see(&mut asked, "10:20:00", HOURLY, Wish::Enabled);
+        assert_eq!(overdue(&asked, "12:29:00", None), None, "it could not be made until then");
+        see_beside(&mut asked, "12:00:00", HOURLY, Wish::Enabled, &BTreeMap::new());
+        see(&mut asked, "12:01:00", HOURLY, Wish::Enabled);
+        assert_eq!(
+            overdue(&asked, "12:30:00", None),
+            Some(at("11:00:00")),
+            "deleted by others it is asked all the same"
+        );
+    }
+
+    #[test]
+    fn while_nothing_is_done_about_one_what_is_known_of_it_stays() {
+        let mut asked = Asked::default();
+        see(&mut asked, "10:20:00", HOURLY, Wish::Enabled);
+        see(&mut asked, "11:30:00", HOURLY, Wish::Untouched(Why::NotCertain));
+        see(&mut asked, "11:31:00", HOURLY, Wish::Enabled);
+        assert_eq!(overdue(&asked, "12:30:00", None), Some(at("11:00:00")));
     }
 }

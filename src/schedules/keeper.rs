@@ -126,7 +126,7 @@ impl Keeper {
         };
         let Standing { orders, mut courses } =
             Standing::at(now, &cluster, observed, &regime, sight, certain, &mut self.fitting);
-        self.asked.see(now, &orders.plans, &regime);
+        self.asked.see(now, &orders.plans, &regime, &courses);
         self.asked.find_overdue(now, &mut courses);
         // Whatever stands in the way of backups, nobody is kept from stopping them. What Velero makes of the Schedules is told
         // also while they cannot be kept.

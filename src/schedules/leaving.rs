@@ -10,8 +10,7 @@ use crate::observe::VeleroSight;
 /// What nothing holds is gone within moments.
 const GONE_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
-/// Since when each has been on its way out, and what holds it. It is not written to any more, and while it stands another one
-/// of its name cannot be made.
+/// Since when each has been on its way out, and what holds it. While it stands another one of its name cannot be made.
 pub(super) struct Leaving(BTreeMap<String, (Timestamp, String)>);
 
 impl Leaving {
@@ -29,8 +28,8 @@ impl Leaving {
         let (since, finalizers) = self.0.get(name)?;
         (now.duration_since(*since) >= GONE_WITHIN).then(|| {
             format!(
-                "it was deleted at {since}, and these finalizers hold it: {finalizers}. Meanwhile Velero goes by what it says; \
-                 when it is gone it is made anew"
+                "it was deleted at {since}, and these finalizers hold it: {finalizers}. Until they let go of it Velero goes by it as \
+                 it is"
             )
         })
     }

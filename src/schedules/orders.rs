@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use agenttier_backup_plan::schedules::{NamespaceSight, Owner, Plan, Rule, ScheduleSight, Wish, plan};
+use agenttier_backup_plan::schedules::{NamespaceSight, Owner, Plan, Rule, ScheduleSight, Wish, name, plan};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
@@ -131,26 +131,27 @@ pub fn orders(
     let mut wants_map = false;
     let mut keeps = Vec::new();
     for plan in &plans {
-        // What is on its way out is not written to any more; where it is to be there, it is made anew after that.
-        if live.get(&plan.name).is_some_and(|live| live.metadata.deletion_timestamp.is_some()) {
-            continue;
-        }
         let paused = match plan.wish {
             Wish::Enabled => false,
             Wish::Paused(_) => true,
             Wish::Untouched(_) => continue,
             Wish::Removed(_) => {
-                keeps.extend(live.get(&plan.name).map(|live| Order::Remove(Arc::clone(live))));
+                let stays = live.get(&plan.name).filter(|live| live.metadata.deletion_timestamp.is_none());
+                keeps.extend(stays.map(|live| Order::Remove(Arc::clone(live))));
                 continue;
             }
         };
         let live = live.get(&plan.name).map(|live| Arc::clone(live));
+        // What is on its way out is written to no more, but to be paused; where it is to be there, it is made anew after that.
+        if !paused && live.as_ref().is_some_and(|live| live.metadata.deletion_timestamp.is_some()) {
+            continue;
+        }
         if let Some(conflicts) = live.as_ref().and_then(|live| fitting.fits(plan, live, paused)) {
             wants_map = true;
             worked_out.conflict(plan, conflicts);
             continue;
         }
-        let rendered = match rendered(cluster, regime, sight, plan, paused) {
+        let rendered = match rendered(cluster, regime, sight, plan, live.as_deref(), paused) {
             Some(Ok(rendered)) => Some(rendered),
             Some(Err(error)) => {
                 worked_out.unrenderable.insert(plan.policy.clone().unwrap_or_default(), error.to_string());
@@ -190,21 +191,21 @@ pub fn orders(
     Orders { plans, ..worked_out }
 }
 
-/// The Schedule as its policy says, under the name that it has, which may be from before the cluster was renamed; `None`
-/// where the policy makes no sense.
+/// The Schedule as its policy says; `None` where that makes no sense. One from before the cluster was renamed goes on saying so:
+/// whose it is nothing else would tell.
 fn rendered(
     cluster: &ClusterIdentity,
     regime: &VeleroRegime,
     sight: &VeleroSight,
     plan: &Plan,
+    live: Option<&Schedule>,
     paused: bool,
 ) -> Option<Result<Rendered, serde_json::Error>> {
     let rules = regime.policies.get(plan.policy.as_deref()?)?.as_ref().ok()?;
-    let rendered = render(cluster, &sight.namespace, &plan.namespace, rules, paused);
-    Some(rendered.map(|mut rendered| {
-        rendered.schedule.metadata.name = Some(plan.name.clone());
-        rendered
-    }))
+    let is_former = plan.name != name(&cluster.name, &plan.namespace);
+    let before = live.filter(|_| is_former).and_then(|live| live.labels().get(CLUSTER));
+    let called = before.map(|before| ClusterIdentity { name: before.clone(), uid: cluster.uid.clone() });
+    Some(render(called.as_ref().unwrap_or(cluster), &sight.namespace, &plan.namespace, rules, paused))
 }
 
 /// Pausing takes no policy that makes sense.

@@ -134,13 +134,28 @@ fn the_namespace_that_its_name_tells_counts_and_not_a_label_that_somebody_edited
 }
 
 #[test]
-fn one_under_a_former_name_of_the_cluster_is_kept_under_that_name() {
-    let gone = Case { there: false, cluster: "west", ..Case::quiet() }.written();
+fn one_under_a_former_name_of_the_cluster_stands_in_and_is_known_as_such() {
+    let names = |orders: &Orders| orders.orders.iter().map(Order::name).collect::<Vec<_>>();
+    let renamed = |schedule| Case { cluster: "west", schedule: Some(schedule), ..Case::quiet() };
+    assert_eq!(names(&renamed(made(|_| {})).orders()), ["west-team-a"], "the other one is there first");
+
+    // What is written to it leaves it what it is.
+    let edited = made(|schedule| schedule["spec"]["template"]["ttl"] = json!("1h"));
+    let orders = renamed(edited).orders();
+    let [Order::Keep { wanted, .. }, _] = &orders.orders[..] else { panic!("{:?}", orders.orders) };
+    assert_eq!((wanted.name_any().as_str(), wanted.labels()[CLUSTER].as_str()), ("east-team-a", "east"));
+    let written = |wanted: &Schedule| {
+        let mut written = wanted.clone();
+        written.metadata.uid = Some("1".into());
+        written.metadata.managed_fields = made(|_| {}).metadata.managed_fields;
+        written
+    };
+    assert_eq!(names(&renamed(written(wanted)).orders()), ["west-team-a"]);
+
+    // Of a namespace that is gone it is paused, and goes on being known.
+    let gone = Case { there: false, ..renamed(made(|_| {})) }.written();
     assert_eq!((gone.name_any().as_str(), gone.spec.paused), ("east-team-a", Some(true)));
-    let renamed = Case { cluster: "west", ..Case::quiet() }.orders();
-    let names: Vec<String> = renamed.orders.iter().map(Order::name).collect();
-    assert_eq!(names, ["east-team-a", "west-team-a"], "the other one is there first");
-    assert!(!renamed.orders.iter().any(|order| matches!(order, Order::Remove(_))));
+    assert!(is_nothing(&Case { there: false, ..renamed(written(&gone)) }.orders()));
 }
 
 #[test]
@@ -152,12 +167,20 @@ fn the_volume_policy_is_ours_by_its_name_alone() {
 }
 
 #[test]
-fn what_is_on_its_way_out_is_left_alone() {
-    let going = made(|schedule| {
-        schedule["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        schedule["spec"]["paused"] = json!(true);
-    });
-    assert!(is_nothing(&Case { schedule: Some(going), ..Case::quiet() }.orders()));
+fn what_is_on_its_way_out_is_written_to_only_to_be_paused() {
+    let going = || {
+        made(|schedule| {
+            schedule["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            schedule["spec"]["template"]["ttl"] = json!("1h");
+        })
+    };
+    assert!(is_nothing(&Case { schedule: Some(going()), ..Case::quiet() }.orders()));
+    let policy = || gold(|spec| spec.velero.enabled = false);
+    assert!(is_nothing(&Case { policy: policy(), schedule: Some(going()), ..Case::quiet() }.orders()));
+    // Velero does not mind that it is on its way out, and finalizers may hold it for long.
+    let policy = gold(|spec| spec.suspend = true);
+    let paused = Case { policy, schedule: Some(going()), ..Case::quiet() }.written();
+    assert_eq!(paused.spec.paused, Some(true));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What cannot be backed up as it is asked for is named, and stops nothing else.
 
+use ::velero::labels::SCHEDULE_NAME;
 use ::velero::{BackupStorageLocation, SchedulePhase};
 use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, VeleroSpec};
 use agenttier_backup_plan::schedules::name;
@@ -120,12 +121,15 @@ async fn what_makes_no_sense_stops_nothing_else() {
     let mut spec = serde_json::to_value(&schedule.spec.template).unwrap();
     spec["storageLocation"] = "nobodys".into();
     spec["metadata"] = Value::Null;
+    let mut labels = schedule.labels().clone();
+    // It is out of this Schedule, as by `velero backup create --from-schedule`.
+    labels.insert(SCHEDULE_NAME.to_owned(), schedule.name_any());
     let backup = json!({
         "apiVersion": "velero.io/v1",
         "kind": "Backup",
         "metadata": {
             "name": "east-team-a-by-hand",
-            "labels": schedule.labels(),
+            "labels": labels,
             "annotations": schedule.annotations(),
         },
         "spec": spec,
