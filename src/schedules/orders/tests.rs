@@ -219,5 +219,6 @@ fn what_fits_is_rendered_again_only_when_something_has_changed() {
         (0, 1),
         "it is paused"
     );
-    assert_eq!(rendered(&Case { cluster: "west", schedule: Some(at("2")), ..case() }, &mut fitting).0, 0);
+    let renamed = Case { cluster: "west", schedule: Some(at("2")), ..case() };
+    assert_eq!(rendered(&renamed, &mut fitting), (1, 1), "and another one is made");
 }
