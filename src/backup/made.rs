@@ -6,6 +6,7 @@ use kube::{Api, Client};
 use serde::Serialize;
 use velero::{Backup, BackupPhase};
 
+use super::standing::Standing;
 use super::whole::completed;
 use crate::csi::VolumeSnapshot;
 use crate::observe::{Observed, recovery_point};
@@ -36,24 +37,6 @@ pub struct Made {
     pub object_namespace: String,
     /// It was there already, on its way: no other one was made.
     pub already: bool,
-}
-
-/// Where a backup is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// On its way.
-    UnderWay(String),
-    /// Done.
-    Good(String),
-    /// It has ended, and not well.
-    Bad {
-        /// Where it is.
-        state: String,
-        /// Why, and what to do.
-        why: String,
-    },
-    /// There is no such object.
-    Gone,
 }
 
 impl Made {

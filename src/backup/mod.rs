@@ -8,13 +8,15 @@ mod error;
 mod made;
 mod of_namespace;
 mod of_sandbox;
+mod standing;
 mod target;
 mod wait;
 mod whole;
 
 pub use error::BackupError;
-pub use made::{Layer, Made, Standing};
+pub use made::{Layer, Made};
 pub use of_namespace::of_namespace;
 pub use of_sandbox::of_sandbox;
+pub use standing::Standing;
 pub use target::Target;
 pub use wait::{Progress, wait};

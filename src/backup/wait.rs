@@ -6,7 +6,8 @@ use kube::Client;
 use tokio::time::Instant;
 
 use super::error::BackupError;
-use super::made::{Made, Standing};
+use super::made::Made;
+use super::standing::Standing;
 use crate::api_error::{is_passing, sentence};
 use crate::server_clock::ServerClock;
 

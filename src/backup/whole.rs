@@ -4,7 +4,7 @@
 use kube::ResourceExt;
 use velero::Backup;
 
-use super::made::Standing;
+use super::standing::Standing;
 use crate::observe::Observed;
 use crate::schedules::BoundClaims;
 
