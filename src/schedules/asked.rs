@@ -19,7 +19,9 @@ pub(super) struct Asked(BTreeMap<String, Since>);
 
 #[derive(Debug)]
 struct Since {
-    cron: String,
+    times: String,
+    /// The same, read once.
+    cron: Cron,
     at: Timestamp,
 }
 
@@ -42,10 +44,12 @@ impl Asked {
                 Wish::Enabled => {
                     let rules =
                         plan.policy.as_ref().and_then(|policy| regime.policies.get(policy)?.as_ref().ok());
-                    let Some(cron) = rules.map(|rules| cron(&plan.namespace, rules)) else { continue };
-                    let is_there = || courses.contains_key(&plan.name);
-                    let same = since.filter(|since| since.cron == cron);
-                    same.or_else(|| is_there().then_some(Since { cron, at: now }))
+                    let Some(times) = rules.map(|rules| cron(&plan.namespace, rules)) else { continue };
+                    let same = since.filter(|since| since.times == times);
+                    same.or_else(|| {
+                        let cron = courses.contains_key(&plan.name).then(|| times.parse().ok())??;
+                        Some(Since { times, cron, at: now })
+                    })
                 }
             };
             self.0.extend(since.map(|since| (plan.name.clone(), since)));
@@ -55,11 +59,9 @@ impl Asked {
     /// Finds overdue what had twice the time for a complete backup and has none, whatever was written to it meanwhile.
     pub(super) fn find_overdue(&self, now: Timestamp, courses: &mut BTreeMap<String, Course>) {
         for (name, since) in &self.0 {
-            let (Some(course), Ok(cron)) = (courses.get_mut(name), since.cron.parse::<Cron>()) else {
-                continue;
-            };
+            let Some(course) = courses.get_mut(name) else { continue };
             let at = course.last_success.map_or(since.at, |success| success.max(since.at));
-            let Some((due, until)) = after_the_next(&cron, at, course.took.unwrap_or_default()) else {
+            let Some((due, until)) = after_the_next(&since.cron, at, course.took.unwrap_or_default()) else {
                 continue;
             };
             if now >= until {

@@ -11,8 +11,6 @@ use super::field::{FAST, Field, VOLUMES};
 use super::random::{random, seed};
 use crate::place::{PATIENCE, eventually};
 
-const SNAPSHOT_CONTROLLER: &str = "snapshot-controller";
-
 #[tokio::test]
 async fn a_control_plane_that_dies_in_mid_pass_breaks_no_promise() {
     let seed = seed();
@@ -42,8 +40,7 @@ async fn a_control_plane_that_dies_in_mid_pass_breaks_no_promise() {
             // It loses its Lease in a longer outage, and begins anew. After a short one it may never see that a snapshot is
             // ready: where the answer to its making a content is lost, it holds one without a resourceVersion against all
             // that comes later ("error parsing old ResourceVersion", external-snapshotter 8.7).
-            field.stage.cluster.kill(SNAPSHOT_CONTROLLER).await.unwrap();
-            field.stage.cluster.restart(SNAPSHOT_CONTROLLER).await.unwrap();
+            field.stage.cluster.restart("snapshot-controller").await.unwrap();
             drop(down);
         }
         field.done().await;
