@@ -37,18 +37,16 @@ async fn velero_may_come_later_piece_by_piece() {
     assert_eq!(site.schedules().list(&ListParams::default()).await.unwrap().items.len(), 0);
 
     // An older one comes, and is upgraded.
-    velero.create_deployment().await.unwrap();
-    let servers = Api::<Deployment>::namespaced(site.stage.client.clone(), VELERO_NAMESPACE);
-    let image = |tag: &str| {
-        let container =
-            json!({ "name": "velero", "image": format!("registry.example:5000/velero/velero:{tag}") });
-        Patch::Strategic(json!({ "spec": { "template": { "spec": { "containers": [container] } } } }))
-    };
-    servers.patch("velero", &PatchParams::default(), &image("v1.17.2")).await.unwrap();
+    let image = |tag: &str| format!("registry.example:5000/velero/velero:{tag}");
+    velero.create_deployment_of(&image("v1.17.2")).await.unwrap();
     let told = site.told("VeleroTooOld").await;
     assert!(told.message.contains("Velero 1.17.2 is too old; 1.18.0 or newer"), "{told:?}");
     assert_eq!(site.schedules().list(&ListParams::default()).await.unwrap().items.len(), 0);
-    servers.patch("velero", &PatchParams::default(), &image("v1.18.3")).await.unwrap();
+    let servers = Api::<Deployment>::namespaced(site.stage.client.clone(), VELERO_NAMESPACE);
+    let container = json!({ "name": "velero", "image": image("v1.18.3") });
+    let upgrade =
+        Patch::Strategic(json!({ "spec": { "template": { "spec": { "containers": [container] } } } }));
+    servers.patch("velero", &PatchParams::default(), &upgrade).await.unwrap();
 
     // There is no location yet, and nobody looks at the Schedules.
     eventually("a Schedule", || async { Ok(site.schedules().get_opt("east-team-a").await?) }).await;

@@ -180,10 +180,18 @@ impl Velero<'_> {
     /// # Errors
     /// When the namespace is not there.
     pub async fn create_deployment(&self) -> Result<()> {
+        self.create_deployment_of(&format!("velero/velero:{}", version())).await
+    }
+
+    /// The same of an image that may be of another version than the server that is started here.
+    ///
+    /// # Errors
+    /// When the namespace is not there.
+    pub async fn create_deployment_of(&self, image: &str) -> Result<()> {
         let labels = json!({"component": "velero", "deploy": "velero"});
         let container = json!({
             "name": "velero",
-            "image": format!("velero/velero:{}", version()),
+            "image": image,
             "command": ["/velero"],
             "args": ["server", "--features=EnableCSI"],
         });
