@@ -14,28 +14,39 @@ use crate::api::{BackupPolicy, BackupPolicyStatus, FIELD_MANAGER};
 use crate::leader::Leadership;
 use crate::observe::{Observed, Regime, ties};
 
-/// A policy's status is written at most once in this time.
-const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// How often a policy's status is written where it changes all the time.
+const EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// How many writes may follow one another at once after a time without any: what has just gone wrong is told now.
+const AT_ONCE: i32 = 5;
 
-/// Writes statuses that changed, each policy's at most once a minute.
+/// Writes statuses that changed, each policy's at most once a minute in the long run.
 pub struct StatusWriter {
     client: Client,
     leadership: Leadership,
     written: BTreeMap<String, Written>,
 }
 
-/// A write of a status: when it was, and of which generation of the policy.
+/// The writes of a status until now.
 #[derive(Debug, Clone, Copy)]
 struct Written {
-    at: Timestamp,
+    /// When they would all have been made by a writer that makes one [`EVERY`] minute.
+    paced: Timestamp,
+    /// The policy's generation at the last one.
     generation: Option<i64>,
 }
 
 impl Written {
+    /// With one more, made now. Those that answered edits hold the next one back by no more than a minute.
+    fn once_more(before: Option<Self>, now: Timestamp, generation: Option<i64>) -> Self {
+        let latest = now.checked_add(EVERY * (AT_ONCE - 1)).unwrap_or(Timestamp::MAX);
+        let begun = before.map_or(now, |before| before.paced.clamp(now, latest));
+        Self { paced: begun.checked_add(EVERY).unwrap_or(Timestamp::MAX), generation }
+    }
+
     /// When the next one may be made, where that is yet to come. A person who has just edited the policy waits for the
     /// answer.
     fn holds_until(self, now: Timestamp, generation: Option<i64>) -> Option<Timestamp> {
-        let until = self.at.checked_add(AT_MOST_EVERY).unwrap_or(Timestamp::MAX);
+        let until = self.paced.checked_sub(EVERY * (AT_ONCE - 1)).unwrap_or(Timestamp::MIN);
         (until > now && self.generation == generation).then_some(until)
     }
 }
@@ -70,7 +81,8 @@ impl StatusWriter {
         for policy in policies {
             let name = policy.name_any();
             let generation = policy.meta().generation;
-            let written = self.written.get(&name);
+            let written = self.written.get(&name).copied();
+            let once_more = Written::once_more(written, now, generation);
             if let Some(until) = written.and_then(|written| written.holds_until(now, generation)) {
                 wake = Some(wake.map_or(until, |wake| wake.min(until)));
                 continue;
@@ -79,7 +91,7 @@ impl StatusWriter {
             of_policy.extend(velero_notices(policy, told.velero));
             let status = policy_status(policy, told, &of_policy, || regime.reach(policy, observed));
             if policy.status.as_ref() != Some(&status) {
-                self.written.insert(name.clone(), Written { at: now, generation });
+                self.written.insert(name.clone(), once_more);
                 self.send(&name, &status).await;
             }
         }
@@ -114,13 +126,42 @@ impl StatusWriter {
 mod tests {
     use super::*;
 
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    /// When writes are made by somebody who always has something new to say.
+    fn writes(from: i64, to: i64, mut written: Option<Written>) -> (Vec<i64>, Option<Written>) {
+        let mut made = Vec::new();
+        for second in from..to {
+            if written.and_then(|written| written.holds_until(at(second), Some(1))).is_none() {
+                written = Some(Written::once_more(written, at(second), Some(1)));
+                made.push(second);
+            }
+        }
+        (made, written)
+    }
+
     #[test]
-    fn a_minute_passes_between_two_writes_unless_the_policy_was_edited() {
-        let at = |second| Timestamp::from_second(second).expect("a time");
-        let written = Written { at: at(100), generation: Some(1) };
-        assert_eq!(written.holds_until(at(100), Some(1)), Some(at(160)));
-        assert_eq!(written.holds_until(at(159), Some(1)), Some(at(160)));
-        assert_eq!(written.holds_until(at(160), Some(1)), None);
-        assert_eq!(written.holds_until(at(101), Some(2)), None, "somebody waits for the answer");
+    fn some_at_once_and_then_one_a_minute() {
+        let (made, written) = writes(100, 300, None);
+        assert_eq!(made, [100, 101, 102, 103, 104, 160, 220, 280]);
+        let (made, _) = writes(1000, 1070, written);
+        assert_eq!(made, [1000, 1001, 1002, 1003, 1004, 1060], "after a time without any");
+    }
+
+    #[test]
+    fn whoever_waits_is_told_when_and_does_not_wait_after_an_edit() {
+        let (_, written) = writes(100, 105, None);
+        let written = written.expect("five");
+        assert_eq!(written.holds_until(at(105), Some(1)), Some(at(160)));
+        assert_eq!(written.holds_until(at(105), Some(2)), None, "somebody waits for the answer");
+    }
+
+    #[test]
+    fn many_edits_do_not_hold_back_what_comes_later_for_long() {
+        let edited = (0..100)
+            .fold(None, |written: Option<Written>, n| Some(Written::once_more(written, at(100), Some(n))));
+        assert!(edited.and_then(|written| written.holds_until(at(161), Some(99))).is_none());
     }
 }
