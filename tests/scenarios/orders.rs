@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::place::{TEAM, TEMPLATE, claims, eventually, stage, user, workspace};
 
+/// The snapshot controller's last word of a snapshot that is bound.
+const BOUND: &str = "snapshot.storage.kubernetes.io/volumesnapshot-bound-protection";
+
 fn take(uid: &str) -> Action {
     let volume = VolumeId { namespace: TEAM.into(), claim: "w".into(), uid: VolumeUid::new(uid) };
     let interval = Interval::new(SignedDuration::from_hours(6)).unwrap();
@@ -106,7 +109,11 @@ async fn a_change_of_retention_is_noted_on_the_object_that_was_planned_with() {
             },
         })
     };
-    let ready = async || Ok(stage.points(TEAM).await?.ready().count().eq(&1).then_some(()));
+    let ready = async || {
+        let points = stage.points(TEAM).await?.ready().0;
+        let bound = points.iter().any(|point| point.finalizers().iter().any(|held| held == BOUND));
+        Ok(bound.then_some(()))
+    };
     eventually("it is ready, and changes no more", ready).await;
 
     let first = point().await;

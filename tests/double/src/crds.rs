@@ -17,7 +17,7 @@ const YAML: [&str; 3] = [
 ];
 
 /// How long an API server may take to serve a new kind.
-const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(30);
+const ESTABLISH_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The definitions of `Sandbox`, `SandboxTemplate` and `ClusterSandboxTemplate`.
 ///

@@ -138,7 +138,8 @@ async fn what_it_covers_is_left_to_it_and_none_of_ours_that_must_stay_is_swept()
             Ok(done.then(|| spared.iter().map(|point| point.name_any()).collect()))
         })
         .await;
-    let covered_by_us = ours(&stage, "managed").await.unwrap().names();
+    // Also what is under way.
+    let covered_by_us = stage.points(TEAM).await.unwrap().ours().of("managed").names();
     let of_warm = ours(&stage, &warm).await.unwrap().names();
 
     let backup_loop = BackupLoop {

@@ -84,7 +84,7 @@ async fn a_tie_and_a_limit_are_told_and_take_no_last_good_copy() {
     .await;
     workspace(&stage, "c", STORAGE_CLASS).await;
     eventually("a volume without a point gets one all the same", || async {
-        Ok((stage.points(TEAM).await?.ours().of("c").ready().count() == 1).then_some(()))
+        Ok((stage.points(TEAM).await?.ours().of("c").ready().count() >= 1).then_some(()))
     })
     .await;
     let now = stage.points(TEAM).await.unwrap().ours().ready().names();

@@ -10,6 +10,8 @@ use super::{runs_on, with_a_point};
 use crate::place::{PATIENCE, TEAM, stage_with};
 
 const API_SERVER: &str = "kube-apiserver";
+/// What a process may take beyond the limit that it was told, on a busy machine.
+const ON_TOP: Duration = Duration::from_mins(1);
 
 /// However long the API server is silent, a restore ends when it was told to, and goes on later.
 #[tokio::test]
@@ -18,22 +20,23 @@ async fn a_silent_api_server_does_not_hold_a_restore_up_beyond_its_limit() {
     let before = with_a_point(&stage).await;
     let (proxy, kubeconfig) = through_a_proxy(&stage).await;
 
-    let args = ["restore", "s1", "-n", TEAM, "--as", "late", "--timeout", "5"];
+    let args = ["restore", "s1", "-n", TEAM, "--as", "late", "--timeout", "45"];
     let mut cut = proxy.hold(Point::before(1).of(creates("sandboxes")));
     let process = stage.begin(&args, &kubeconfig).await.unwrap();
-    cut.reached().await.unwrap();
+    tokio::time::timeout(PATIENCE, cut.reached()).await.expect("it gets that far in time").unwrap();
     stage.cluster.freeze(API_SERVER).await.unwrap();
     cut.release();
-    let exit = tokio::time::timeout(Duration::from_secs(10), process.wait()).await;
+    let exit = tokio::time::timeout(Duration::from_secs(45) + ON_TOP, process.wait()).await;
     let text = process.log().unwrap();
     assert_eq!(exit.expect("it ends in time").unwrap(), Exit::Code(1), "{text}");
-    assert!(text.contains("not finished after 5 s, while waiting to create the sandbox"), "{text}");
+    assert!(text.contains("not finished after 45 s, while waiting to create the sandbox"), "{text}");
     assert!(text.contains(&format!("restore s1 -n {TEAM} --as late")), "{text}");
 
     // From the very first call on.
     let begun = Instant::now();
     let at_once = ["restore", "s1", "-n", TEAM, "--as", "late", "--timeout", "2"];
-    let output = tokio::time::timeout(Duration::from_secs(10), stage.run(&at_once)).await.unwrap().unwrap();
+    let limit = Duration::from_secs(2) + ON_TOP;
+    let output = tokio::time::timeout(limit, stage.run(&at_once)).await.unwrap().unwrap();
     assert_eq!(output.exit, Exit::Code(1));
     assert!(
         output.text.contains("not finished after 2 s, while waiting to see what there is"),
@@ -59,7 +62,7 @@ async fn trouble_that_passes_is_waited_out() {
         .flat_map(|nth| [Point::before(2 * nth), Point::after(2 * nth + 1)])
         .map(|point| proxy.drop_connection(point.of(is_real)))
         .collect();
-    let args = ["restore", "s1", "-n", TEAM, "--as", "cut", "--timeout", "60"];
+    let args = ["restore", "s1", "-n", TEAM, "--as", "cut", "--timeout", "240"];
     let process = stage.begin(&args, &kubeconfig).await.unwrap();
     let exit = tokio::time::timeout(PATIENCE, process.wait()).await.unwrap().unwrap();
     let text = process.log().unwrap();
@@ -75,7 +78,7 @@ async fn trouble_that_passes_is_waited_out() {
         Then::Pass
     });
     sender.send(stage.cluster.process(API_SERVER).unwrap()).ok().unwrap();
-    let args = ["restore", "s1", "-n", TEAM, "--as", "down", "--timeout", "90"];
+    let args = ["restore", "s1", "-n", TEAM, "--as", "down", "--timeout", "240"];
     let process = stage.begin(&args, &kubeconfig).await.unwrap();
     testbed::until("the restore to notice", PATIENCE, || async {
         Ok(process.log()?.contains("; trying again").then_some(()))

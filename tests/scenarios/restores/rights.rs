@@ -123,7 +123,7 @@ async fn a_namespaces_admin_restores_with_the_documented_rights() {
     output.good().unwrap();
     runs_on(&stage, "ours", &first).await;
     // Its class, which says that it binds on first use, cannot be read.
-    let args = ["restore", "s2", "-n", TEAM, "--as", "late", "--timeout", "60"];
+    let args = ["restore", "s2", "-n", TEAM, "--as", "late", "--timeout", "240"];
     run(&stage, &kubeconfig, &args).await.good().unwrap();
     runs_on(&stage, "late", &second).await;
 
@@ -131,7 +131,7 @@ async fn a_namespaces_admin_restores_with_the_documented_rights() {
     for missing in &rights {
         let others: Vec<Right> = rights.iter().filter(|right| *right != missing).cloned().collect();
         grant(&stage, &others).await;
-        let args = ["restore", "s1", "-n", TEAM, "--as", "none", "--timeout", "60"];
+        let args = ["restore", "s1", "-n", TEAM, "--as", "none", "--timeout", "240"];
         let output = eventually("the right is gone", || async {
             let output = run(&stage, &kubeconfig, &args).await;
             if output.exit == Exit::Code(0) {
@@ -154,7 +154,7 @@ async fn a_namespaces_admin_restores_with_the_documented_rights() {
     grant(&stage, &rights).await;
     user.delete("s1").await.unwrap();
     user.wait_gone("s1").await.unwrap();
-    let args = ["restore", "s1", "-n", TEAM, "--as", "back", "--timeout", "60"];
+    let args = ["restore", "s1", "-n", TEAM, "--as", "back", "--timeout", "240"];
     let output = eventually("its volume is gone, and the rights are back", || async {
         let output = run(&stage, &kubeconfig, &args).await;
         Ok(output.text.contains("sandboxrecords").then_some(output))

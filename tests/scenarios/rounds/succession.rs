@@ -13,8 +13,8 @@ use super::random::{random, seed};
 use crate::place::{PATIENCE, eventually};
 
 const LEASE: &str = "agenttier-backup-controller-leader";
-/// The Lease's 30 s, and what a successor may take on top.
-const SUCCESSION: SignedDuration = SignedDuration::from_secs(35);
+/// The Lease's 30 s, and what a successor may take on top on a busy machine.
+const SUCCESSION: SignedDuration = SignedDuration::from_secs(90);
 /// Calls that are under way when the leader is stopped.
 const UNDER_WAY: u64 = 8;
 

@@ -108,7 +108,7 @@ async fn every_namespace_of_a_policy_is_backed_up_with_its_sandboxes_and_nothing
     let sandboxes = Api::<Sandbox>::namespaced(site.stage.client.clone(), "team-d");
     let after = made(&scheduled.metadata).duration_since(made(&sandboxes.get("s1").await.unwrap().metadata));
     println!("scheduled {after:#} after its first Sandbox was made");
-    assert!(after < SignedDuration::from_secs(10), "{after:#}");
+    assert!(after < SignedDuration::from_mins(1), "seconds, on a busy machine: {after:#}");
 
     for team in ["team-a", "team-b", "team-c"] {
         let backup = ended(&site, team, complete_since).await;

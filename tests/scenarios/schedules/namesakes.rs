@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::velero::BackupPhase;
+use ::velero::{Backup, BackupPhase};
 use agenttier_backup::api::BackupPolicy;
 use double::Options;
 use k8s_openapi::api::core::v1::Namespace;
@@ -26,14 +26,49 @@ async fn warned(site: &Site) -> String {
     .await
 }
 
-/// Backups of a cluster's own that are complete, by name, with the cluster that they say they are of.
+/// The cluster that a backup says it is of.
+fn origin(backup: &Backup) -> &str {
+    &backup.annotations()["backup.agenttier.io/cluster-uid"]
+}
+
+/// The backups of a cluster that are complete, by name, with the cluster that they say they are of.
 async fn complete(site: &Site) -> BTreeMap<String, String> {
     let backups = site.backups().list(&ListParams::default()).await.unwrap().items;
     let complete = backups.into_iter().filter(|backup| {
         backup.status.as_ref().and_then(|status| status.phase.as_ref()) == Some(&BackupPhase::Completed)
     });
-    let uid = |backup: &::velero::Backup| backup.annotations()["backup.agenttier.io/cluster-uid"].clone();
-    complete.map(|backup| (backup.name_any(), uid(&backup))).collect()
+    complete.map(|backup| (backup.name_any(), origin(&backup).to_owned())).collect()
+}
+
+/// What tells a cluster from all others.
+async fn uid(site: &Site) -> String {
+    let lasting = Api::<Namespace>::all(site.stage.client.clone()).get("kube-system").await.unwrap();
+    lasting.uid().unwrap()
+}
+
+/// The second in which a cluster's server makes its backups, minute by minute, as their names have it.
+async fn second(site: &Site) -> String {
+    let uid = uid(site).await;
+    let newest = eventually("a backup of its own", || async {
+        let backups = site.backups().list(&ListParams::default()).await?.items;
+        let own = backups.iter().filter(|backup| origin(backup) == uid);
+        Ok(own.map(ResourceExt::name_any).max())
+    })
+    .await;
+    newest[newest.len() - 2..].to_owned()
+}
+
+/// Two servers whose minutes begin in the same second give their backups the same names, and then neither brings those of the
+/// other over. Few do.
+async fn made_in_different_seconds(one: &Site, other: &Site) {
+    while second(one).await == second(other).await {
+        let before = other.backups().list(&ListParams::default()).await.unwrap().items.len();
+        other.velero().sync().await.unwrap();
+        eventually("one more backup after the restart", || async {
+            Ok((other.backups().list(&ListParams::default()).await?.items.len() > before).then_some(()))
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
@@ -45,6 +80,7 @@ async fn two_clusters_of_one_name_are_told_of_and_take_nothing_from_each_other()
         site.policy(every_minute()).await;
         site.team("team-a").await;
     }
+    made_in_different_seconds(&one, &other).await;
     for site in [&one, &other] {
         let warning = warned(site).await;
         assert!(warning.contains("optional.backup.velero.clusterName"), "what to do: {warning}");
@@ -53,8 +89,7 @@ async fn two_clusters_of_one_name_are_told_of_and_take_nothing_from_each_other()
     // Each is backed up all the same, and counts its own backups alone.
     for site in [&one, &other] {
         site.told("BackedUp").await;
-        let lasting = Api::<Namespace>::all(site.stage.client.clone()).get("kube-system").await.unwrap();
-        let uid = lasting.uid().unwrap();
+        let uid = uid(site).await;
         let complete = complete(site).await;
         let own = complete.values().filter(|of| **of == uid).count();
         assert!(own > 0 && own < complete.len(), "its own and the other's: {complete:#?}");

@@ -13,7 +13,7 @@ use testbed::progress::Console;
 use testbed::{Cluster, Testbed, until};
 
 /// Of waiting for small things, on a busy machine.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(5);
 
 const NAMESPACE: &str = "bystander";
 
@@ -111,6 +111,11 @@ impl Host {
         .unwrap();
         let snapshots: Api<DynamicObject> = Api::namespaced_with(client, NAMESPACE, &snapshots());
         snapshots.create(&PostParams::default(), &snapshot).await.unwrap();
+        let ready = until("the bystander's snapshot to be ready", LIMIT, || async {
+            let snapshot = snapshots.get("theirs-workspace-backup-1700000000").await?;
+            Ok((snapshot.data["status"]["readyToUse"] == true).then_some(()))
+        });
+        ready.await.unwrap();
         let mut host = Self { cluster, before: BTreeSet::new() };
         host.before = host.inventory().await;
         host

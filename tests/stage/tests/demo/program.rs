@@ -6,7 +6,7 @@ use std::time::Duration;
 use testbed::{Cluster, Exit, Process, until};
 
 /// Long enough for a whole story on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(6);
+const PATIENCE: Duration = Duration::from_mins(20);
 
 /// A demo that runs or has run.
 pub(crate) struct Demo {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testbed::{Cluster, until};
 
 /// More than anything takes on a machine that is not stuck.
-pub(crate) const LIMIT: Duration = Duration::from_mins(1);
+pub(crate) const LIMIT: Duration = Duration::from_mins(5);
 
 pub(crate) async fn create_namespace(cluster: &Cluster, name: &str) {
     let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();

@@ -26,6 +26,8 @@ async fn every_write_is_told_whatever_restarts_meanwhile() {
     create_snapshot(&cluster, ns, "second", "work").await;
     cluster.restart("kube-apiserver").await.unwrap();
     cluster.restart("etcd").await.unwrap();
+    // It may have been refused an answer, and goes on without what it has made (external-snapshotter 8.7).
+    cluster.restart("snapshot-controller").await.unwrap();
     until("the API server to have found etcd again", LIMIT, || async {
         Ok(snapshots(&cluster, ns).delete("first", &DeleteParams::default()).await.ok().map(drop))
     })
