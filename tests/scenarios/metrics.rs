@@ -54,14 +54,14 @@ async fn the_metrics_say_what_is_in_the_cluster() {
     // A fourth one finds a quota that lets none through.
     quota(&stage, "0").await;
     workspace(&stage, "d", STORAGE_CLASS).await;
-    let metrics = eventually("the failure is counted", || async {
+    let awaited = r#"volumes{policy="stage",protection="Awaited",reason="QuotaExceeded"}"#;
+    let metrics = eventually("the failure is counted, and in the next pass's figures", || async {
         let metrics = stage.metrics(&controller).await?;
         let failed = r#"orders_failed_total{action="TakeSnapshot",reason="QuotaExceeded"}"#;
-        Ok(value(&metrics, failed).is_some_and(|failed| failed >= 1.0).then_some(metrics))
+        let counted = value(&metrics, failed).is_some_and(|failed| failed >= 1.0);
+        Ok((counted && value(&metrics, awaited) == Some(1.0)).then_some(metrics))
     })
     .await;
-    let awaited = r#"volumes{policy="stage",protection="Awaited",reason="QuotaExceeded"}"#;
-    assert_eq!(value(&metrics, awaited), Some(1.0), "{metrics}");
     assert_eq!(
         (value(&metrics, protected), value(&metrics, "snapshots_created_total")),
         (Some(3.0), Some(3.0))
