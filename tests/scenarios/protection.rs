@@ -1,8 +1,12 @@
 //! What keeps a volume from being protected is named where people look, and ends when its cause does.
 
+use std::collections::BTreeMap;
+
 use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, SnapshotSpec};
+use agenttier_backup::csi::{SnapshotSource, VolumeSnapshot, VolumeSnapshotSpec};
 use agenttier_backup_plan::marks;
 use k8s_openapi::api::core::v1::ResourceQuota;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
@@ -10,8 +14,10 @@ use stage::{Rhythm, Stage};
 use testbed::{Code, Fault, STORAGE_CLASS};
 
 use crate::place::{TEAM, eventually, stage, workspace};
+use crate::suspensions::controller_may_not;
 
-const DAILY: Rhythm = Rhythm { interval: "1d", max_age: "7d", keep_last: 1 };
+/// No slot ends while a test runs.
+const ONCE: Rhythm = Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 };
 const FAST: &[&str] = &["--snapshots-per-minute-at-least", "60"];
 
 /// What the policy says of itself: status, reason and message of its condition.
@@ -52,6 +58,23 @@ pub(crate) async fn quota(stage: &Stage, snapshots: &str) {
         }
     })
     .await;
+    // Whoever lets objects in hears of it a moment later.
+    let source = SnapshotSource { persistent_volume_claim_name: Some("none".into()), ..Default::default() };
+    let one_more =
+        VolumeSnapshot::new("one-more", VolumeSnapshotSpec { source, ..VolumeSnapshotSpec::default() });
+    let points: Api<VolumeSnapshot> = Api::namespaced(stage.client.clone(), TEAM);
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    eventually("what is too many is refused", || async {
+        let status = quotas.get("snapshots").await?.status.unwrap_or_default();
+        let count = |counts: Option<BTreeMap<String, Quantity>>| {
+            counts.and_then(|counts| counts.get(KEY)?.0.parse::<u32>().ok())
+        };
+        let full = count(status.used) >= count(status.hard);
+        let refused = points.create(&dry_run, &one_more).await.err().map(|error| error.to_string());
+        let refused = refused.is_some_and(|error| error.contains("exceeded quota"));
+        Ok((refused || !full).then_some(()))
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -59,7 +82,7 @@ async fn a_full_quota_is_named_at_once_and_its_end_is_enough() {
     let stage = stage("quota").await;
     quota(&stage, "0").await;
     workspace(&stage, "w", STORAGE_CLASS).await;
-    stage.policy(DAILY).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     let controller = stage.start_controller(FAST).await.unwrap();
 
     let (status, reason, message) = eventually("the policy names the quota", || async {
@@ -104,7 +127,7 @@ async fn a_wrong_class_is_named_and_correcting_it_is_enough() {
     let stage = stage("class").await;
     workspace(&stage, "w", STORAGE_CLASS).await;
     let policy = |class: &str| {
-        let snapshots = SnapshotSpec { snapshot_class_name: class.into(), ..DAILY.snapshots() };
+        let snapshots = SnapshotSpec { snapshot_class_name: class.into(), ..ONCE.snapshots() };
         BackupPolicy::new(
             "stage",
             BackupPolicySpec { priority: 10, snapshots, ..BackupPolicySpec::default() },
@@ -158,7 +181,7 @@ async fn a_failed_snapshot_is_told_tried_again_and_cleared_away() {
     let refusal = || Fault::fail("CreateSnapshot", Code::Internal, "the array is full");
     stage.cluster.driver().faults(&[refusal()]).unwrap();
     let policy = |priority| {
-        let snapshots = SnapshotSpec { ready_timeout: "5s".into(), ..DAILY.snapshots() };
+        let snapshots = SnapshotSpec { ready_timeout: "5s".into(), ..ONCE.snapshots() };
         BackupPolicy::new("stage", BackupPolicySpec { priority, snapshots, ..BackupPolicySpec::default() })
     };
     stage.write_policy(&policy(10)).await.unwrap();
@@ -184,10 +207,15 @@ async fn a_failed_snapshot_is_told_tried_again_and_cleared_away() {
     assert!(status == "False" && message.contains("the array is full"), "{status}: {message}");
 
     // The storage is asked again and again for what it has refused: that must not get ready after all.
-    let failed = stage.points(TEAM).await.unwrap().0;
-    let refused =
-        failed.iter().map(|point| refusal().matching(&point.uid().expect("the API server sets it")));
-    stage.cluster.driver().faults(&refused.collect::<Vec<_>>()).unwrap();
+    eventually("all that was refused stays so", || async {
+        let failed = stage.points(TEAM).await?;
+        let refused =
+            failed.0.iter().map(|point| refusal().matching(&point.uid().expect("the API server sets it")));
+        stage.cluster.driver().faults(&refused.collect::<Vec<_>>())?;
+        // One more may have been tried meanwhile.
+        Ok((stage.points(TEAM).await?.names() == failed.names()).then_some(()))
+    })
+    .await;
     let good = eventually("a recovery point", || async {
         Ok(stage.points(TEAM).await?.ours().ready().0.into_iter().next())
     })
@@ -212,6 +240,7 @@ async fn a_right_to_prune_that_is_missing_stops_no_snapshot() {
         rule.verbs.retain(|verb| verb != "delete");
     }
     roles.replace(stage.release(), &PostParams::default(), &role).await.unwrap();
+    controller_may_not(&stage, "delete", "volumesnapshots", "snapshot.storage.k8s.io").await;
     stage.policy(Rhythm { interval: "10s", max_age: "15s", keep_last: 1 }).await.unwrap();
     let controller = stage.start_controller(FAST).await.unwrap();
 

@@ -8,10 +8,12 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
+use serde_json::json;
 use stage::{NAMESPACE, Rhythm, Stage};
 use testbed::{Process, STORAGE_CLASS};
 
 use crate::place::{TEAM, eventually, stage, workspace};
+use crate::restores::rights::may;
 
 /// Every snapshot but the newest is soon too old.
 const BRIEF: Rhythm = Rhythm { interval: "10s", max_age: "10s", keep_last: 1 };
@@ -30,6 +32,16 @@ fn prunes(controller: &Process) -> usize {
 
 async fn prunes_more_than(controller: &Process, before: usize) {
     eventually("it prunes", || async { Ok((prunes(controller) > before).then_some(())) }).await;
+}
+
+/// Waits until the API server refuses it to the controller: a role that was changed is in force a moment later.
+pub(crate) async fn controller_may_not(stage: &Stage, verb: &str, resource: &str, group: &str) {
+    let account = format!("{NAMESPACE}:{NAMESPACE}");
+    eventually(&format!("the controller may not {verb} {resource}"), || async {
+        let attributes = json!({ "verb": verb, "resource": resource, "group": group });
+        Ok((!may(stage, &account, attributes).await?).then_some(()))
+    })
+    .await;
 }
 
 /// Waits for so many more recovery points, and checks that none of those before has gone meanwhile.
@@ -54,12 +66,16 @@ async fn a_clock_that_is_15_days_ahead_deletes_nothing_and_misses_nothing() {
     clock.set_ahead(15 * 24 * 60 * 60).unwrap();
     let controller = stage.start_controller_by(&clock, FAST).await.unwrap();
 
-    let told = eventually("the policy says so", || suspended(&stage)).await;
+    // At the start, what is seen may be in doubt as well.
+    let told = eventually("the policy says so, and nothing else", || async {
+        let ahead = "the controller's clock is 15 days ahead of the API server's";
+        Ok(suspended(&stage).await?.filter(|told| told.message == ahead))
+    })
+    .await;
     assert_eq!(told.reason, "ClockSkew");
-    assert_eq!(told.message, "the controller's clock is 15 days ahead of the API server's");
     let transition = told.last_transition_time.0;
     assert!(transition <= Timestamp::now(), "{transition} is a time of the API server's");
-    points_come_and_none_goes(&stage, 2).await;
+    points_come_and_none_goes(&stage, 5).await;
     assert_eq!(prunes(&controller), 0);
     let points = stage.points(TEAM).await.unwrap().ours();
     assert!(points.count() > 4, "one every 10 s: {:?}", points.names());
@@ -68,7 +84,7 @@ async fn a_clock_that_is_15_days_ahead_deletes_nothing_and_misses_nothing() {
         let slot: Timestamp = point.annotations()[marks::SLOT].parse().unwrap();
         let into_slot = point.creation_timestamp().unwrap().0.duration_since(slot);
         // A create is on its way for a while on a busy machine; but its slot has begun.
-        let range = SignedDuration::ZERO..SignedDuration::from_secs(30);
+        let range = SignedDuration::ZERO..SignedDuration::from_mins(5);
         assert!(range.contains(&into_slot), "{} is {into_slot} into its slot", point.name_any());
     }
 
@@ -76,7 +92,7 @@ async fn a_clock_that_is_15_days_ahead_deletes_nothing_and_misses_nothing() {
     let planned = stage.run_by(&clock, &["plan", "-o", "json"]).await.unwrap().json().unwrap();
     let planned_at: Timestamp = planned["now"].as_str().unwrap().parse().unwrap();
     let off = planned_at.duration_since(Timestamp::now()).abs();
-    assert!(off < SignedDuration::from_mins(1), "planned for {planned_at}");
+    assert!(off < SignedDuration::from_mins(5), "planned for {planned_at}");
     let listed = stage.run_by(&clock, &["list"]).await.unwrap().good().unwrap();
     assert!(listed.contains("newest ready") && !listed.contains("15d"), "{listed}");
 
@@ -106,14 +122,16 @@ async fn a_right_that_is_taken_away_suspends_deletions_until_it_is_back() {
     // It may have been refused an answer, and goes on without what it has made (external-snapshotter 8.7).
     stage.cluster.restart("snapshot-controller").await.unwrap();
 
-    let told = eventually("the policy says so", || suspended(&stage)).await;
+    // Other watches may take longer to open again, and this one may first have found no API server at all.
+    let told = eventually("the policy says so of sandboxes", || async {
+        let of_sandboxes = |told: &Condition| {
+            told.message.starts_with("what is known of sandboxes.agenttier.io may be out of date: ")
+                && told.message.contains("forbidden")
+        };
+        Ok(suspended(&stage).await?.filter(of_sandboxes))
+    })
+    .await;
     assert_eq!(told.reason, "CacheStale");
-    assert!(
-        told.message.starts_with("what is known of sandboxes.agenttier.io may be out of date: ")
-            && told.message.contains("forbidden"),
-        "{}",
-        told.message
-    );
     let before = prunes(&controller);
     points_come_and_none_goes(&stage, 3).await;
     assert_eq!(prunes(&controller), before);
@@ -139,6 +157,7 @@ async fn without_the_rights_that_snapshots_can_do_without_it_takes_them_and_dele
     less.rules.as_mut().unwrap().retain(|rule| !rule.resources.as_ref().is_some_and(is_left_out));
     assert_ne!(less.rules, whole.rules);
     let role = roles.replace(NAMESPACE, &PostParams::default(), &less).await.unwrap();
+    controller_may_not(&stage, "list", "deployments", "apps").await;
 
     let controller = stage.start_controller(FAST).await.unwrap();
     points_come_and_none_goes(&stage, 3).await;
@@ -164,7 +183,11 @@ async fn without_the_snapshot_crds_it_waits_and_deletes_nothing() {
     let name = "volumesnapshots.snapshot.storage.k8s.io";
     let mut crd = crds.get(name).await.unwrap();
     crds.delete(name, &DeleteParams::default()).await.unwrap();
-    eventually("the CRD is gone", || async { Ok(crds.get_opt(name).await?.is_none().then_some(())) }).await;
+    eventually("the CRD is gone, and its kind is not served any more", || async {
+        let gone = crds.get_opt(name).await?.is_none() && stage.points(TEAM).await.is_err();
+        Ok(gone.then_some(()))
+    })
+    .await;
 
     let token = stage.cluster.service_account_token(NAMESPACE, NAMESPACE).await.unwrap();
     let proxy = stage.cluster.proxy().await.unwrap();
@@ -191,6 +214,12 @@ async fn without_the_snapshot_crds_it_waits_and_deletes_nothing() {
         Ok((points.ours().ready().count() > 0).then_some(()))
     })
     .await;
-    let deleted = proxy.writes().into_iter().filter(|write| write.method == "DELETE");
+    // Once there is a second one, the first may go.
+    let mut snapshots = 0;
+    let before_a_second = proxy.writes().into_iter().take_while(|write| {
+        snapshots += usize::from(write.method == "POST" && write.path.contains("/volumesnapshots"));
+        snapshots < 2
+    });
+    let deleted = before_a_second.filter(|write| write.method == "DELETE");
     assert_eq!(deleted.count(), 0);
 }

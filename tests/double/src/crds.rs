@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
     runtime::wait::{await_condition, conditions::is_crd_established},
 };
 
@@ -17,7 +17,9 @@ const YAML: [&str; 3] = [
 ];
 
 /// How long an API server may take to serve a new kind.
-const ESTABLISH_TIMEOUT: Duration = Duration::from_mins(3);
+const ESTABLISH_TIMEOUT: Duration = Duration::from_mins(5);
+/// Between two looks whether it does.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The definitions of `Sandbox`, `SandboxTemplate` and `ClusterSandboxTemplate`.
 ///
@@ -31,7 +33,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 /// Installs the CRDs, or brings them up to date, and waits until the API server serves them.
 ///
 /// # Errors
-/// If a CRD is refused or is not Established within 30 s.
+/// If a CRD is refused or is not served within five minutes.
 pub async fn install_crds(client: &Client) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for crd in crds() {
@@ -39,12 +41,27 @@ pub async fn install_crds(client: &Client) -> Result<()> {
         api.patch(&name, &PatchParams::apply("agenttier-double").force(), &Patch::Apply(&crd))
             .await
             .with_context(|| format!("installing CRD {name}"))?;
-        tokio::time::timeout(ESTABLISH_TIMEOUT, await_condition(api.clone(), &name, is_crd_established()))
+        let objects: Api<DynamicObject> = Api::all_with(client.clone(), &kind(&crd));
+        let one = ListParams::default().limit(1);
+        let served = async {
+            // A watch may break, and who serves a new kind learns of it a little later.
+            while await_condition(api.clone(), &name, is_crd_established()).await.is_err()
+                || objects.list_metadata(&one).await.is_err()
+            {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(ESTABLISH_TIMEOUT, served)
             .await
-            .with_context(|| format!("CRD {name} is not Established after {ESTABLISH_TIMEOUT:?}"))?
-            .with_context(|| format!("watching CRD {name}"))?;
+            .with_context(|| format!("CRD {name} is not served after {ESTABLISH_TIMEOUT:?}"))?;
     }
     Ok(())
+}
+
+fn kind(crd: &CustomResourceDefinition) -> ApiResource {
+    let spec = &crd.spec;
+    let kind = GroupVersionKind::gvk(&spec.group, &spec.versions[0].name, &spec.names.kind);
+    ApiResource::from_gvk_with_plural(&kind, &spec.names.plural)
 }
 
 #[cfg(test)]

@@ -87,7 +87,9 @@ impl Reconciler {
                     Some(action) => return Ok(action),
                     None => pool = PoolView::Tried,
                 },
-                Step::ColdStart(start) => return self.start_cold(sandbox, template.as_ref(), start).await,
+                Step::ColdStart(start) => {
+                    return Box::pin(self.start_cold(sandbox, template.as_ref(), start)).await;
+                }
                 Step::Stop { reason, annotated } => return self.stop(sandbox, &reason, annotated).await,
                 Step::Heal { restart_count, message } => {
                     let status = json!({
@@ -223,7 +225,7 @@ impl Reconciler {
             return self.fail(sandbox, format!("PVC creation failed: {error}")).await;
         }
         sandbox.set_status(json!({"pvcName": workspace.name_any()}));
-        if let Err(error) = self.ensure_network_policy(&sandbox, template).await {
+        if let Err(error) = refused(self.ensure_network_policy(&sandbox, template).await)? {
             return self.fail(sandbox, format!("NetworkPolicy creation failed: {error}")).await;
         }
         match start {
@@ -247,7 +249,7 @@ impl Reconciler {
             return self.fail(sandbox, why).await;
         }
         let pod = children::pod(&sandbox, template);
-        if let Err(error) = self.api::<Pod>(&sandbox).create(&PostParams::default(), &pod).await {
+        if let Err(error) = refused(self.api::<Pod>(&sandbox).create(&PostParams::default(), &pod).await)? {
             return self.fail(sandbox, format!("Pod creation failed: {error}")).await;
         }
         self.write_status(sandbox, json!({"podName": pod.name_any()})).await?;
@@ -317,7 +319,7 @@ impl Reconciler {
         }
     }
 
-    /// Creates what is not there. A failed read is worth another try, a refused create (inner) is for good.
+    /// Creates what is not there. A failure is worth another try, a refused create (inner) is for good.
     async fn ensure<K>(&self, api: &Api<K>, wanted: &K) -> kube::Result<kube::Result<()>>
     where
         K: Resource + Clone + std::fmt::Debug + DeserializeOwned + serde::Serialize,
@@ -325,7 +327,7 @@ impl Reconciler {
         if api.get_opt(&wanted.name_any()).await?.is_some() {
             return Ok(Ok(()));
         }
-        Ok(api.create(&PostParams::default(), wanted).await.map(drop))
+        refused(api.create(&PostParams::default(), wanted).await.map(drop))
     }
 
     /// Writes metadata. The answer replaces the reading at hand.
@@ -340,6 +342,16 @@ impl Reconciler {
         let api = self.sandboxes(&sandbox.namespace());
         let written = api.replace_status(&sandbox.name(), &PostParams::default(), &sandbox.object).await?;
         Ok(Sandbox::read(written)?)
+    }
+}
+
+/// What the API server refuses (inner) is for good. That it is busy, or that the connection is lost, is not.
+fn refused<T>(outcome: kube::Result<T>) -> kube::Result<kube::Result<T>> {
+    match outcome {
+        Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
+            Ok(Err(kube::Error::Api(status)))
+        }
+        outcome => outcome.map(Ok),
     }
 }
 

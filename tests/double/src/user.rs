@@ -17,6 +17,9 @@ use crate::{
     template::{cluster_templates, templates},
 };
 
+/// Before a watch that broke is begun anew.
+const WATCH_AGAIN: Duration = Duration::from_millis(200);
+
 /// A Sandbox to be created.
 #[derive(Clone, Debug)]
 pub struct NewSandbox {
@@ -84,10 +87,10 @@ pub struct User {
 }
 
 impl User {
-    /// Waits for 60 s where it waits.
+    /// Waits for five minutes where it waits.
     #[must_use]
     pub fn new(client: Client, namespace: impl Into<String>) -> Self {
-        Self { client, namespace: namespace.into(), patience: Duration::from_mins(1) }
+        Self { client, namespace: namespace.into(), patience: Duration::from_mins(5) }
     }
 
     /// How long the `wait_…` functions wait.
@@ -240,9 +243,15 @@ impl User {
     ) -> Result<DynamicObject> {
         let met =
             |sandbox: Option<&DynamicObject>| sandbox.is_some_and(|sandbox| holds(&sandbox.data["status"]));
-        let waiting = await_condition(self.sandboxes(), name, met);
+        let waiting = async {
+            loop {
+                match await_condition(self.sandboxes(), name, met).await {
+                    Ok(found) => return found,
+                    Err(_) => tokio::time::sleep(WATCH_AGAIN).await,
+                }
+            }
+        };
         if let Ok(found) = tokio::time::timeout(self.patience, waiting).await {
-            let found = found.with_context(|| format!("watching Sandbox {}/{name}", self.namespace))?;
             return found.with_context(|| format!("Sandbox {}/{name} went away", self.namespace));
         }
         let seen = match self.sandboxes().get_opt(name).await? {
@@ -259,14 +268,14 @@ impl User {
     pub async fn wait_gone(&self, name: &str) -> Result<()> {
         let Some(sandbox) = self.sandboxes().get_opt(name).await? else { return Ok(()) };
         let uid = sandbox.uid().unwrap_or_default();
-        let gone = await_condition(self.sandboxes(), name, is_deleted(&uid));
-        tokio::time::timeout(self.patience, gone)
-            .await
-            .with_context(|| {
-                format!("Sandbox {}/{name} is still there after {:?}", self.namespace, self.patience)
-            })?
-            .with_context(|| format!("watching Sandbox {}/{name}", self.namespace))?;
-        Ok(())
+        let gone = async {
+            while await_condition(self.sandboxes(), name, is_deleted(&uid)).await.is_err() {
+                tokio::time::sleep(WATCH_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(self.patience, gone).await.with_context(|| {
+            format!("Sandbox {}/{name} is still there after {:?}", self.namespace, self.patience)
+        })
     }
 
     async fn phase(&self, name: &str) -> Result<String> {

@@ -179,20 +179,33 @@ impl Pool {
         Ok(None)
     }
 
+    /// Nobody else wants it now: whoever has written to it meanwhile, as a kubelet does, gives way.
     async fn hand_over_pod(&self, mut pod: Pod, sandbox: &Sandbox, template: &str) -> kube::Result<()> {
-        pod.labels_mut().insert(SANDBOX_LABEL.into(), sandbox.name());
-        pod.labels_mut().insert(TEMPLATE_LABEL.into(), template.into());
-        pod.owner_references_mut().push(sandbox.owner_reference());
-        self.pods().replace(&pod.name_any(), &PostParams::default(), &pod).await.map(drop)
+        let name = pod.name_any();
+        loop {
+            pod.labels_mut().insert(SANDBOX_LABEL.into(), sandbox.name());
+            pod.labels_mut().insert(TEMPLATE_LABEL.into(), template.into());
+            pod.owner_references_mut().push(sandbox.owner_reference());
+            match self.pods().replace(&name, &PostParams::default(), &pod).await {
+                Err(kube::Error::Api(status)) if status.is_conflict() => pod = self.pods().get(&name).await?,
+                outcome => return outcome.map(drop),
+            }
+        }
     }
 
     /// The claim keeps its name, loses the pool's labels and gets no `managed` label.
     async fn hand_over_volume(&self, name: &str, sandbox: &Sandbox) -> kube::Result<()> {
-        let mut pvc = self.pvcs().get(name).await?;
-        pvc.labels_mut().remove(POOLED_LABEL);
-        pvc.labels_mut().remove(POOL_TEMPLATE_LABEL);
-        pvc.owner_references_mut().push(sandbox.owner_reference());
-        self.pvcs().replace(name, &PostParams::default(), &pvc).await.map(drop)
+        loop {
+            let mut pvc = self.pvcs().get(name).await?;
+            pvc.labels_mut().remove(POOLED_LABEL);
+            pvc.labels_mut().remove(POOL_TEMPLATE_LABEL);
+            pvc.owner_references_mut().push(sandbox.owner_reference());
+            match self.pvcs().replace(name, &PostParams::default(), &pvc).await {
+                // Who loses a volume to this is for `keeps_volumes` to say, and not for chance.
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                outcome => return outcome.map(drop),
+            }
+        }
     }
 
     /// Fills the pool to the end, one pod at a time.

@@ -8,7 +8,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
-use testbed::{Cluster, Exit};
+use testbed::{Cluster, Exit, client_of};
 
 use super::site::{RELEASE, cluster, install, install_with_job};
 use crate::place::eventually;
@@ -73,6 +73,10 @@ async fn kubelet(cluster: &Cluster, printed: &mut Vec<String>) -> ! {
         let spec = pod.spec.unwrap();
         let account = spec.service_account_name.unwrap();
         let kubeconfig = cluster.service_account_kubeconfig(RELEASE, &account).await.unwrap();
+        // The API server takes a moment to see a new right, as a kubelet takes one to begin.
+        let theirs = Api::<CustomResourceDefinition>::all(client_of(&kubeconfig).await.unwrap());
+        eventually("the Job's rights to be in force", || async { Ok(theirs.get_opt(POLICIES).await.ok()) })
+            .await;
         let kubeconfig = kubeconfig.display().to_string();
         let mut args = vec!["--kubeconfig", kubeconfig.as_str()];
         let container = &spec.containers[0];
@@ -148,7 +152,7 @@ async fn an_upgrade_brings_the_definitions_along_and_never_lowers_them() {
     let label = json!({ "metadata": { "labels": { RELEASE_LABEL: "99.0.0" } } });
     let newer =
         definitions(&cluster).patch(POLICIES, &PatchParams::default(), &Patch::Merge(label)).await.unwrap();
-    let (said, ran) = with_job(&cluster, &["--timeout", "60s"]).await;
+    let (said, ran) = with_job(&cluster, &["--timeout", "240s"]).await;
     assert!(said.unwrap_err().to_string().contains("pre-upgrade hooks failed"));
     assert!(!ran.is_empty());
     for told in ran {

@@ -62,7 +62,9 @@ fn is_veleros(object: &DynamicObject) -> bool {
 async fn taken(client: &Client, file: &Path, object: &DynamicObject) {
     let params = PatchParams { dry_run: true, ..PatchParams::apply("examples").validation_strict() };
     let gvk = GroupVersionKind::try_from(object.types.as_ref().expect("an object says its kind")).unwrap();
-    let (kind, capabilities) = pinned_kind(client, &gvk).await.unwrap();
+    // The API server takes a moment to tell of a new kind.
+    let (kind, capabilities) =
+        eventually("the kind to be told of", || async { Ok(pinned_kind(client, &gvk).await.ok()) }).await;
     let name = object.metadata.name.as_deref().expect("an object has a name");
     let api: Api<DynamicObject> = match capabilities.scope {
         Scope::Cluster => Api::all_with(client.clone(), &kind),

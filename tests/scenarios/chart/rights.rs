@@ -1,6 +1,7 @@
 //! The controller may do what it does, and nothing else.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 
 use agenttier_backup::agenttier::{Sandbox, SandboxTemplate};
 use agenttier_backup::api::{BackupPolicy, SandboxRecord};
@@ -9,21 +10,71 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use serde_json::json;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use testbed::{Cluster, client_of};
 
 use super::site::{RELEASE, cluster, install, installed, namespace};
 use crate::place::eventually;
 
 async fn controller() -> Client {
+    nobody(installed()).await;
     account(installed(), RELEASE).await
 }
 
 pub(super) async fn account(cluster: &Cluster, name: &str) -> Client {
     let kubeconfig = cluster.service_account_kubeconfig(RELEASE, name).await.unwrap();
     client_of(&kubeconfig).await.unwrap()
+}
+
+async fn make<K>(api: Api<K>, object: Value)
+where
+    K: Clone + Debug + Serialize + DeserializeOwned,
+{
+    api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+}
+
+/// A new ServiceAccount, with everybody's rights and two more, by a role and a binding of each kind. The API server takes a
+/// moment to see such: once these are in force, so are all that were made before.
+async fn nobody(cluster: &Cluster) -> Client {
+    let client = cluster.client();
+    let name = format!("nobody-{}", jiff::Timestamp::now().as_nanosecond());
+    let metadata = json!({ "name": name });
+    let rules = |group: &str| json!([{ "apiGroups": [group], "resources": ["any"], "verbs": ["get"] }]);
+    let bound = |role: &str| {
+        json!({
+            "metadata": metadata,
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": name },
+            "subjects": [{ "kind": "ServiceAccount", "namespace": RELEASE, "name": name }],
+        })
+    };
+    let (everywhere, here) = ("everywhere.example.com", "here.example.com");
+    make(Api::<ServiceAccount>::namespaced(client.clone(), RELEASE), json!({ "metadata": metadata })).await;
+    make(
+        Api::<ClusterRole>::all(client.clone()),
+        json!({ "metadata": metadata, "rules": rules(everywhere) }),
+    )
+    .await;
+    make(Api::<ClusterRoleBinding>::all(client.clone()), bound("ClusterRole")).await;
+    make(
+        Api::<Role>::namespaced(client.clone(), RELEASE),
+        json!({ "metadata": metadata, "rules": rules(here) }),
+    )
+    .await;
+    make(Api::<RoleBinding>::namespaced(client, RELEASE), bound("Role")).await;
+    let nobody = account(cluster, &name).await;
+    eventually("all roles to be in force", || async {
+        let rights = rights(nobody.clone(), RELEASE).await.unwrap_or_default();
+        let are_in_force =
+            [everywhere, here].iter().all(|group| rights.contains(&format!("get any.{group}")));
+        Ok(are_in_force.then_some(()))
+    })
+    .await;
+    nobody
 }
 
 /// What a ServiceAccount of the release's namespace may do that not every account may: Kubernetes itself gives each of
@@ -34,23 +85,21 @@ pub(super) async fn own_rights(cluster: &Cluster, name: &str) -> BTreeSet<String
 
 /// The same in a certain namespace.
 async fn own_rights_in(cluster: &Cluster, name: &str, namespace: &str) -> BTreeSet<String> {
-    let accounts = Api::<ServiceAccount>::namespaced(cluster.client(), RELEASE);
-    let nobody = serde_json::from_value(json!({ "metadata": { "name": "nobody" } })).unwrap();
-    match accounts.create(&PostParams::default(), &nobody).await {
-        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {}
-        made => drop(made.unwrap()),
-    }
-    let everybodys = rights(account(cluster, "nobody").await, namespace).await;
-    rights(account(cluster, name).await, namespace).await.difference(&everybodys).cloned().collect()
+    let everybodys = rights(nobody(cluster).await, namespace).await.unwrap();
+    let all = rights(account(cluster, name).await, namespace).await.unwrap();
+    all.difference(&everybodys).cloned().collect()
 }
 
-/// `verb resource.group`, and the name where it is of one object alone, as the API server lists them.
-async fn rights(client: Client, namespace: &str) -> BTreeSet<String> {
+/// `verb resource.group`, and the name where it is of one object alone, as the API server lists them; what stands in its way
+/// where that is not all.
+async fn rights(client: Client, namespace: &str) -> Result<BTreeSet<String>, String> {
     let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.into()) };
     let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
     let reviews = Api::<SelfSubjectRulesReview>::all(client);
     let status = reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap();
-    assert!(!status.incomplete, "{:?}", status.evaluation_error);
+    if status.incomplete {
+        return Err(status.evaluation_error.unwrap_or_default());
+    }
     let mut rights = BTreeSet::new();
     for rule in status.resource_rules {
         let names = rule.resource_names.unwrap_or_default();
@@ -67,7 +116,7 @@ async fn rights(client: Client, namespace: &str) -> BTreeSet<String> {
             }
         }
     }
-    rights
+    Ok(rights)
 }
 
 #[tokio::test]

@@ -60,7 +60,9 @@ async fn it_waits_for_a_day_and_a_mass_for_somebodys_word() {
     let told = Told::by(&stage).await.unwrap();
     let notice = &told.0["policyNotices"]["stage"][0];
     assert_eq!(notice["reason"], "MassDeletion", "{notice:#}");
-    assert_eq!(told.of("before")["wants"].as_array().map(Vec::len), Some(12), "{:#}", told.of("before"));
+    let wanted = told.of("before")["wants"].as_array().into_iter().flatten();
+    let prunes = wanted.filter(|want| want["action"] == "Prune").count();
+    assert_eq!(prunes, 12, "{:#}", told.of("before"));
     let text = stage.run(&["plan"]).await.unwrap().good().unwrap();
     assert!(text.contains("policy stage: MassDeletion: ") && text.contains(command), "{text}");
     assert!(text.contains("past retention; ") && text.contains("; waits: MassDeletion"), "{text}");
@@ -71,7 +73,7 @@ async fn it_waits_for_a_day_and_a_mass_for_somebodys_word() {
     // Other work goes on meanwhile, and none of these goes.
     workspace(&stage, "another", STORAGE_CLASS).await;
     eventually("a new volume gets its first point", || async {
-        Ok((stage.points(TEAM).await?.ours().of("another").ready().count() == 1).then_some(()))
+        Ok((stage.points(TEAM).await?.ours().of("another").ready().count() >= 1).then_some(()))
     })
     .await;
     let now = there().await.unwrap();

@@ -127,7 +127,9 @@ async fn each_is_named_and_stops_no_other_volume() {
                 return Ok(None);
             }
             let told = Told::by(&stage).await?;
-            Ok(told.fates("w-kept").contains(&"ClassRetains").then_some((told, kept)))
+            let bound = |claim: &&str| told.of(claim)["driver"].is_string();
+            let all_bound = ["none", "two", "other", "unknown"].iter().all(bound);
+            Ok((all_bound && told.fates("w-kept").contains(&"ClassRetains")).then_some((told, kept)))
         })
         .await;
     for (claim, reason, words) in [

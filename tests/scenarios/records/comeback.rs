@@ -8,7 +8,7 @@ use serde_json::json;
 use stage::Stage;
 use testbed::{Exit, Tree};
 
-use super::{FAST, MONTHLY, RECORD, named, point_of, records, running};
+use super::{FAST, ONCE, RECORD, named, point_of, records, running};
 use crate::place::{TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
 
 /// Waits until a sandbox is gone, its volume too.
@@ -61,7 +61,7 @@ async fn a_deleted_sandbox_comes_back_with_all_that_it_was() {
     user(&stage).stop("s2").await.unwrap();
     user(&stage).wait_phase("s2", Phase::Stopped).await.unwrap();
 
-    stage.policy(MONTHLY).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     stage.start_controller(FAST).await.unwrap();
     let point = point_of(&stage, "s1-workspace").await;
     let record = named(&point).expect("the snapshot names a record").clone();
@@ -114,7 +114,7 @@ async fn without_a_record_its_data_is_still_to_be_had() {
     let stage = stage_with("no-record", Options::default()).await;
     running(&stage, NewSandbox::named("s1").cluster_template(TEMPLATE), "s1").await;
     let before = write(&stage, "s1-workspace", "three days of s1").await;
-    stage.policy(MONTHLY).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     stage.start_controller(FAST).await.unwrap();
     let point = point_of(&stage, "s1-workspace").await.name_any();
     delete(&stage, "s1").await;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use agenttier_backup::csi::VolumeSnapshot;
 use jiff::Timestamp;
-use kube::api::{Api, DeleteParams, PostParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use stage::Stage;
 use testbed::{Exit, Point, Process, Proxy, Then, Write};
 
@@ -100,6 +101,14 @@ async fn a_robbed_sandbox_is_stopped_and_put_back() {
     let stage = stage_with("robbed-restores", with_pool(2)).await;
     let before = with_a_point(&stage).await;
     let through = through_a_proxy(&stage).await;
+    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
+    eventually("a pod of the pool is ready to be given away", || async {
+        let pooled = pods.list(&ListParams::default().labels("agenttier.io/pooled=true")).await?.items;
+        let mut conditions =
+            pooled.iter().filter_map(|pod| pod.status.as_ref()?.conditions.as_ref()).flatten();
+        Ok(conditions.any(|state| state.type_ == "Ready" && state.status == "True").then_some(()))
+    })
+    .await;
 
     let args = ["restore", "s1", "-n", TEAM, "--as", "robbed"];
     assert!(killed_at(&stage, &through, &args, Point::after(1).of(creates("sandboxes"))).await);

@@ -2,7 +2,7 @@
 
 use double::{NewSandbox, Options, Phase};
 use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::Kubeconfig;
 use stage::Stage;
 use testbed::{Exit, STORAGE_CLASS};
@@ -63,7 +63,18 @@ async fn a_quota_refuses_before_anything_is_made() {
     .await;
     // Kubernetes would count objects of a kind that is new to it some minutes later.
     let counted = serde_json::json!({ "status": { "used": { "count/sandboxes.agenttier.io": "1" } } });
-    quotas.patch_status("few", &PatchParams::default(), &Patch::Merge(&counted)).await.unwrap();
+    let one_more: DynamicObject = serde_json::from_value(serde_json::json!({
+        "apiVersion": "agenttier.io/v1alpha1", "kind": "Sandbox", "metadata": { "name": "one-more" }, "spec": {},
+    }))
+    .unwrap();
+    let sandboxes = user(&stage).sandboxes();
+    eventually("what is too many is refused", || async {
+        quotas.patch_status("few", &PatchParams::default(), &Patch::Merge(&counted)).await?;
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        let refused = sandboxes.create(&dry_run, &one_more).await.err().map(|error| error.to_string());
+        Ok(refused.is_some_and(|error| error.contains("exceeded quota")).then_some(()))
+    })
+    .await;
 
     let text = refused(&stage, &["restore", "s1", "-n", TEAM, "--as", "more", "-o", "json"]).await;
     assert!(text.starts_with("error: cannot create the sandbox: "), "{text}");

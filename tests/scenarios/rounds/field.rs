@@ -21,14 +21,14 @@ use crate::place::{PATIENCE, TEAM, claims, eventually, stage, workspace};
 /// Volumes: as many snapshots are due in a round, and twice as many get prunable: half of these at once, the other
 /// half when the new ones are ready.
 pub(crate) const VOLUMES: usize = 50;
-/// No slot ends in a round, but for one in a thousand rounds.
-const RARELY: Rhythm = Rhythm { interval: "60d", max_age: "60d", keep_last: 1 };
+/// No slot ends in a round, but for one in tens of thousands of rounds.
+const RARELY: Rhythm = Rhythm { interval: "3650d", max_age: "3650d", keep_last: 1 };
 /// The same, as a point says what it was taken under.
-const TAKEN_UNDER: &str = "maxAge=5184000s keepLast=1";
+const TAKEN_UNDER: &str = "maxAge=315360000s keepLast=1";
 /// The ages of the two points that each volume has; days. Both are past their retention.
-const AGES: [i64; 2] = [150, 100];
+const AGES: [i64; 2] = [5000, 4000];
 /// The age of what others made; days.
-const AGE_OF_OTHERS: i64 = 300;
+const AGE_OF_OTHERS: i64 = 6000;
 /// Requests under way at once while a field is laid.
 const AT_ONCE: usize = 8;
 /// Lists of all points are large: enough of them are made.

@@ -6,6 +6,7 @@ use kube::Api;
 use proptest::prelude::RngExt as _;
 use stage::NAMESPACE;
 use testbed::{Cut, Point, Process, Proxy, Signal, Then, Write};
+use tokio::sync::oneshot;
 
 use super::audit::Tally;
 use super::field::{Field, VOLUMES};
@@ -14,7 +15,7 @@ use crate::place::{PATIENCE, eventually};
 
 const LEASE: &str = "agenttier-backup-controller-leader";
 /// The Lease's 30 s, and what a successor may take on top on a busy machine.
-const SUCCESSION: SignedDuration = SignedDuration::from_secs(90);
+const SUCCESSION: SignedDuration = SignedDuration::from_mins(3);
 /// Calls that are under way when the leader is stopped.
 const UNDER_WAY: u64 = 8;
 
@@ -71,8 +72,6 @@ async fn play(field: &Field, signal: Signal, nth: u64) {
     }
     let stopped_at = stop_after_renewal(&proxy, &first, signal).await;
     held.into_iter().for_each(Cut::release);
-    let begun = || proxy.writes().iter().filter(|write| !is_lease(write)).count();
-    let begun_before = begun();
     let successor = eventually("the second takes the Lease", || async {
         let leases: Api<Lease> = Api::namespaced(field.stage.client.clone(), NAMESPACE);
         let spec = leases.get(LEASE).await?.spec.unwrap_or_default();
@@ -85,6 +84,8 @@ async fn play(field: &Field, signal: Signal, nth: u64) {
     field.done().await;
 
     if signal == Signal::Stop {
+        let begun = || proxy.writes().iter().filter(|write| !is_lease(write)).count();
+        let begun_before = begun();
         let looks = proxy.requests()["GET"];
         first.signal(Signal::Continue).await.unwrap();
         says(&first, "no longer the leader").await;
@@ -92,7 +93,7 @@ async fn play(field: &Field, signal: Signal, nth: u64) {
             Ok((proxy.requests()["GET"] > looks + 1).then_some(()))
         })
         .await;
-        assert_eq!(begun(), begun_before, "no write has begun since: {:?}", proxy.writes());
+        assert_eq!(begun(), begun_before, "no write has begun since it went on: {:?}", proxy.writes());
         first.kill().await.unwrap();
     }
     second.signal(Signal::Term).await.unwrap();
@@ -106,14 +107,20 @@ async fn says(replica: &Process, what: &str) {
     eventually(&waiting, || async { Ok(replica.log()?.contains(what).then_some(())) }).await;
 }
 
-/// Sends the signal when the API server has accepted the next renewal, and says when that was.
+/// Sends the signal when the API server has accepted the next renewal, and says when it had been sent.
 async fn stop_after_renewal(proxy: &Proxy, leader: &Process, signal: Signal) -> Timestamp {
     let leader = leader.clone();
-    let mut renewal = proxy.call(Point::after(1).of(is_lease), async move |_| {
-        leader.signal(signal).await.unwrap();
+    let (say, sent) = oneshot::channel();
+    // On its own: with the leader ends its connection, and all that is done in it.
+    let _renewal = proxy.call(Point::after(1).of(is_lease), async move |_| {
+        let sending = tokio::spawn(async move {
+            leader.signal(signal).await.unwrap();
+            say.send(()).unwrap();
+        });
+        sending.await.unwrap();
         Then::Pass
     });
-    let reached = tokio::time::timeout(PATIENCE, renewal.reached()).await;
-    reached.expect("a leader renews its Lease").unwrap();
+    let sent = tokio::time::timeout(PATIENCE, sent).await;
+    sent.expect("a leader renews its Lease").unwrap();
     Timestamp::now()
 }

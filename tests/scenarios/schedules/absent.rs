@@ -12,8 +12,9 @@ use testbed::{VELERO_NAMESPACE, VeleroPlan};
 use super::site::{BUCKET, Site, VALUES};
 use crate::place::eventually;
 
+/// None is made by itself while a test runs, but at New Year.
 fn on() -> VeleroSpec {
-    VeleroSpec { enabled: true, ..VeleroSpec::default() }
+    VeleroSpec { enabled: true, cron: "0 0 1 1 *".into(), ttl: "400d".into(), ..VeleroSpec::default() }
 }
 
 /// Nothing but the namespace at first; then the CRDs, the server's Deployment, and the server. The controller that was there
@@ -71,6 +72,7 @@ async fn velero_may_come_later_piece_by_piece() {
         Ok((phase == Some(SchedulePhase::Enabled)).then_some(()))
     })
     .await;
+    site.told("AwaitingFirstBackups").await;
 
     // It goes for good, and backups are not wanted any more: whoever makes them somewhere else is to stop.
     servers.delete("velero", &DeleteParams::default()).await.unwrap();

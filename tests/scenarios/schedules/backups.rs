@@ -2,7 +2,7 @@
 
 use ::velero::{Backup, BackupPhase, SchedulePhase};
 use agenttier_backup::agenttier::Sandbox;
-use double::{Options, WarmPool};
+use double::{Options, StaleClaims, WarmPool};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Secret};
@@ -61,7 +61,13 @@ async fn ended(site: &Site, namespace: &str, after: Timestamp) -> Backup {
 
 #[tokio::test]
 async fn every_namespace_of_a_policy_is_backed_up_with_its_sandboxes_and_nothing_else() {
-    let pool = WarmPool { storage_class: STORAGE_CLASS.into(), ..WarmPool::new("team-b", TEMPLATE, 1) };
+    // However quick it is, the sandbox beside it has a volume of its own.
+    let stale_claims = StaleClaims::Always;
+    let pool = WarmPool {
+        storage_class: STORAGE_CLASS.into(),
+        stale_claims,
+        ..WarmPool::new("team-b", TEMPLATE, 1)
+    };
     let site = Site::set("schedules", Options { warm_pool: Some(pool), ..Options::default() }).await;
     site.start_controller().await;
     site.policy(every_minute()).await;
@@ -108,7 +114,7 @@ async fn every_namespace_of_a_policy_is_backed_up_with_its_sandboxes_and_nothing
     let sandboxes = Api::<Sandbox>::namespaced(site.stage.client.clone(), "team-d");
     let after = made(&scheduled.metadata).duration_since(made(&sandboxes.get("s1").await.unwrap().metadata));
     println!("scheduled {after:#} after its first Sandbox was made");
-    assert!(after < SignedDuration::from_mins(1), "seconds, on a busy machine: {after:#}");
+    assert!(after < SignedDuration::from_mins(3), "seconds, and more on a busy machine: {after:#}");
 
     for team in ["team-a", "team-b", "team-c"] {
         let backup = ended(&site, team, complete_since).await;

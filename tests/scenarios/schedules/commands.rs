@@ -20,7 +20,7 @@ const TEAM: &str = "team-a";
 async fn policy(site: &Site) {
     let velero =
         VeleroSpec { enabled: true, cron: "0 0 1 1 *".into(), ttl: "400d".into(), ..VeleroSpec::default() };
-    let snapshots = Rhythm { interval: "7d", max_age: "30d", keep_last: 1 }.snapshots();
+    let snapshots = Rhythm { interval: "3650d", max_age: "3650d", keep_last: 1 }.snapshots();
     let spec = BackupPolicySpec { priority: 10, velero, snapshots, ..BackupPolicySpec::default() };
     site.stage.write_policy(&BackupPolicy::new("stage", spec)).await.unwrap();
 }

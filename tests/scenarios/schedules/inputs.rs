@@ -1,10 +1,10 @@
 //! What cannot be backed up as it is asked for is named, and stops nothing else.
 
 use ::velero::labels::SCHEDULE_NAME;
-use ::velero::{BackupStorageLocation, SchedulePhase};
+use ::velero::{Backup, BackupStorageLocation, Schedule, SchedulePhase};
 use agenttier_backup::api::{BackupPolicy, BackupPolicySpec, VeleroSpec};
 use agenttier_backup_plan::schedules::name;
-use double::{NewSandbox, Options};
+use double::{NewSandbox, Options, Phase};
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
@@ -44,9 +44,29 @@ async fn a_location_that_takes_no_backups_is_named() {
     site.told("LocationReadOnly").await;
     // Read by the server as by us; its Schedules stay.
     change(&site, json!({ "accessMode": "ReadWrite", "objectStorage": { "bucket": "nobodys" } })).await;
-    let told = site.told("LocationUnavailable").await;
-    assert!(told.message.contains("nobodys"), "in the server's own words: {told:?}");
+    // In the server's own words.
+    site.told_with("LocationUnavailable", "nobodys").await;
     assert!(site.schedules().get_opt("east-team-a").await.unwrap().is_some());
+}
+
+/// A backup out of a Schedule, as by `velero backup create --from-schedule`, to another location.
+fn by_hand(schedule: &Schedule, location: &str) -> Backup {
+    let mut spec = serde_json::to_value(&schedule.spec.template).unwrap();
+    spec["storageLocation"] = location.into();
+    spec["metadata"] = Value::Null;
+    let mut labels = schedule.labels().clone();
+    labels.insert(SCHEDULE_NAME.to_owned(), schedule.name_any());
+    let backup = json!({
+        "apiVersion": "velero.io/v1",
+        "kind": "Backup",
+        "metadata": {
+            "name": format!("{}-by-hand", schedule.name_any()),
+            "labels": labels,
+            "annotations": schedule.annotations(),
+        },
+        "spec": spec,
+    });
+    serde_json::from_value(backup).unwrap()
 }
 
 #[tokio::test]
@@ -62,7 +82,7 @@ async fn what_makes_no_sense_stops_nothing_else() {
         "apiVersion": "velero.io/v1",
         "kind": "Schedule",
         "metadata": { "name": "east-team-b", "namespace": VELERO_NAMESPACE },
-        "spec": { "schedule": "0 5 * * *", "template": { "includedNamespaces": ["team-b"] } },
+        "spec": { "schedule": "0 5 1 1 *", "template": { "includedNamespaces": ["team-b"] } },
     });
     let theirs = serde_json::from_value(theirs).unwrap();
     site.schedules().create(&PostParams::default(), &theirs).await.unwrap();
@@ -113,7 +133,7 @@ async fn what_makes_no_sense_stops_nothing_else() {
         .await;
     }
     let live = site.schedules().get("east-team-b").await.unwrap();
-    assert_eq!((live.spec.schedule.as_str(), live.labels().len()), ("0 5 * * *", 0), "as they made it");
+    assert_eq!((live.spec.schedule.as_str(), live.labels().len()), ("0 5 1 1 *", 0), "as they made it");
     site.schedules().delete("east-team-b", &DeleteParams::default()).await.unwrap();
     eventually("one of ours in its place", || async {
         let schedule = site.schedules().get_opt("east-team-b").await?;
@@ -123,23 +143,8 @@ async fn what_makes_no_sense_stops_nothing_else() {
 
     // A backup that fails is told of on its Schedule, in the words of the server.
     let schedule = site.schedules().get("east-team-a").await.unwrap();
-    let mut spec = serde_json::to_value(&schedule.spec.template).unwrap();
-    spec["storageLocation"] = "nobodys".into();
-    spec["metadata"] = Value::Null;
-    let mut labels = schedule.labels().clone();
-    // It is out of this Schedule, as by `velero backup create --from-schedule`.
-    labels.insert(SCHEDULE_NAME.to_owned(), schedule.name_any());
-    let backup = json!({
-        "apiVersion": "velero.io/v1",
-        "kind": "Backup",
-        "metadata": {
-            "name": "east-team-a-by-hand",
-            "labels": labels,
-            "annotations": schedule.annotations(),
-        },
-        "spec": spec,
-    });
-    site.backups().create(&PostParams::default(), &serde_json::from_value(backup).unwrap()).await.unwrap();
+    let backup = by_hand(&schedule, "nobodys");
+    site.backups().create(&PostParams::default(), &backup).await.unwrap();
     let events = Api::<Event>::namespaced(site.stage.client.clone(), VELERO_NAMESPACE);
     let event = eventually("its Event", || async {
         Ok(events.get_opt("east-team-a-by-hand.velerobackupfailed").await?)
@@ -150,6 +155,7 @@ async fn what_makes_no_sense_stops_nothing_else() {
     assert!(message.contains("east-team-a-by-hand") && message.contains("nobodys"), "{message}");
     site.told("BackupFailed").await;
     // The longest name there is gets through a whole backup, with all the names and labels that are made of it.
+    site.user(&long).wait_phase("s1", Phase::Running).await.unwrap();
     let made = site.stage.run(&["backup", "-n", &long, "--wait"]).await.unwrap().good().unwrap();
     assert!(made.contains(" is Completed"), "{made}");
 

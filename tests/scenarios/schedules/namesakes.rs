@@ -46,15 +46,20 @@ async fn uid(site: &Site) -> String {
     lasting.uid().unwrap()
 }
 
-/// The second in which a cluster's server makes its backups, minute by minute, as their names have it.
-async fn second(site: &Site) -> String {
+/// The newest of a cluster's own backups, by name, once there is one beside the one before.
+async fn newest(site: &Site, before: Option<&str>) -> String {
     let uid = uid(site).await;
-    let newest = eventually("a backup of its own", || async {
+    eventually("a backup of its own", || async {
         let backups = site.backups().list(&ListParams::default()).await?.items;
         let own = backups.iter().filter(|backup| origin(backup) == uid);
-        Ok(own.map(ResourceExt::name_any).max())
+        Ok(own.map(ResourceExt::name_any).max().filter(|newest| Some(newest.as_str()) > before))
     })
-    .await;
+    .await
+}
+
+/// The second in which a cluster's server makes its backups, minute by minute, as their names have it.
+async fn second(site: &Site) -> String {
+    let newest = newest(site, None).await;
     newest[newest.len() - 2..].to_owned()
 }
 
@@ -62,12 +67,10 @@ async fn second(site: &Site) -> String {
 /// other over. Few do.
 async fn made_in_different_seconds(one: &Site, other: &Site) {
     while second(one).await == second(other).await {
-        let before = other.backups().list(&ListParams::default()).await.unwrap().items.len();
+        let before = newest(other, None).await;
         other.velero().sync().await.unwrap();
-        eventually("one more backup after the restart", || async {
-            Ok((other.backups().list(&ListParams::default()).await?.items.len() > before).then_some(()))
-        })
-        .await;
+        // One more after the restart.
+        newest(other, Some(&before)).await;
     }
 }
 
@@ -90,8 +93,11 @@ async fn two_clusters_of_one_name_are_told_of_and_take_nothing_from_each_other()
     for site in [&one, &other] {
         site.told("BackedUp").await;
         let uid = uid(site).await;
-        let complete = complete(site).await;
-        let own = complete.values().filter(|of| **of == uid).count();
-        assert!(own > 0 && own < complete.len(), "its own and the other's: {complete:#?}");
+        eventually("complete backups, its own and the other's", || async {
+            let complete = complete(site).await;
+            let own = complete.values().filter(|of| **of == uid).count();
+            Ok((own > 0 && own < complete.len()).then_some(()))
+        })
+        .await;
     }
 }

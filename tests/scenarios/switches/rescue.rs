@@ -80,8 +80,8 @@ async fn a_rescued_volume_is_an_ordinary_one_until_it_is_left_again() {
     let mut stage = stage("rescue").await;
     let user = user(&stage);
     running(&stage, "s1").await;
-    // In a slot of 30 days one point is enough, but for what this is about.
-    stage.policy(Rhythm { interval: "30d", max_age: "60d", keep_last: 1 }).await.unwrap();
+    // In a slot of ten years one point is enough, but for what this is about.
+    stage.policy(Rhythm { interval: "3650d", max_age: "3650d", keep_last: 1 }).await.unwrap();
     let controller = stage.start_controller(FAST).await.unwrap();
     let before = at_least(&stage, OWN, 1).await;
     stopped(&stage, "s1").await;

@@ -14,7 +14,7 @@ use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt};
 use proptest::prelude::RngExt as _;
 use serde_json::{Value, json};
-use stage::{Rhythm, Stage};
+use stage::{Points, Rhythm, Stage};
 
 use crate::place::{TEAM, TEMPLATE, claims, eventually, nothing_odd, stage_with, user, with_pool};
 use crate::rounds::random::{asked_for, random, seed};
@@ -129,6 +129,13 @@ async fn play(stage: &Stage, wave: &[Timing]) -> Left {
         Ok(in_use.values().all(|claim| saved.contains(claim)).then_some(()))
     })
     .await;
+    eventually("the pool is full again", || async {
+        tokio::time::sleep(PACE).await;
+        let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
+        let pooled = pods.list(&ListParams::default().labels("agenttier.io/pooled=true")).await?.items;
+        Ok((pooled.iter().filter(|pod| is_ready(pod)).count() >= POOL).then_some(()))
+    })
+    .await;
     try_join_all(wave.iter().map(|timing| live_through(stage, timing))).await.unwrap();
     nothing_odd("all of them run on a pod that stays", || async {
         tokio::time::sleep(PACE).await;
@@ -182,6 +189,11 @@ async fn play(stage: &Stage, wave: &[Timing]) -> Left {
     left
 }
 
+fn is_ready(pod: &Pod) -> bool {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
 async fn live_through(stage: &Stage, timing: &Timing) -> anyhow::Result<()> {
     let Timing { sandbox, stopped_for, pod_lost_after, .. } = timing;
     let user = user(stage);
@@ -219,17 +231,21 @@ async fn all_is_noticed_and_kept(stage: &Stage, wave: &[Timing], left: &Left) {
         Ok(wanted.iter().all(|(_, claim)| saved.contains(claim)).then_some(()))
     })
     .await;
-    // One that was left twice may have been saved after the first time alone.
-    let plan =
+    // One that was left twice may have been saved after the first time alone. What is under way then, or on its way out, may
+    // change that.
+    let (plan, kept) =
         eventually("plan names each of them, and no other, and wants nothing more of them", || async {
             tokio::time::sleep(PACE).await;
+            let points = stage.points(TEAM).await?.ours();
+            let of_them = |points: &Points| names_of(points, wanted);
+            let kept = Some(of_them(&points)).filter(|all| *all == of_them(&points.ready()));
             let plan = stage.run(&["plan", "-n", TEAM, "-o", "json"]).await?.json()?;
             let is_done = noticed(&plan) == *wanted
                 && wanted.iter().all(|(_, claim)| volume(&plan, claim)["wants"] == json!([]));
-            Ok(is_done.then_some(plan))
+            let still = of_them(&stage.points(TEAM).await?.ours());
+            Ok(kept.filter(|kept| is_done && *kept == still).map(|kept| (plan, kept)))
         })
         .await;
-    let kept = names_of(stage, wanted).await;
     for (_, claim) in wanted {
         let volume = volume(&plan, claim);
         assert_eq!(volume["protection"]["state"], "Retired", "{volume:#}");
@@ -252,7 +268,8 @@ async fn all_is_noticed_and_kept(stage: &Stage, wave: &[Timing], left: &Left) {
         Ok((old && others.is_disjoint(&there)).then_some(()))
     })
     .await;
-    assert_eq!(names_of(stage, wanted).await, kept, "all of them, and nothing new");
+    let points = stage.points(TEAM).await.unwrap().ours();
+    assert_eq!(names_of(&points, wanted), kept, "all of them, and nothing new");
     for point in saved_after(stage).await.unwrap() {
         let claim = source(&point).unwrap();
         assert!(left.ever.keys().any(|(_, left)| *left == claim), "{claim} was never left");
@@ -360,9 +377,8 @@ async fn saved_after(stage: &Stage) -> anyhow::Result<Vec<VolumeSnapshot>> {
     Ok(points)
 }
 
-/// The points of ours of all volumes that were left behind.
-async fn names_of(stage: &Stage, left: &BTreeSet<(String, String)>) -> BTreeSet<String> {
-    let points = stage.points(TEAM).await.unwrap().ours();
+/// Which of these points are of volumes that were left behind.
+fn names_of(points: &Points, left: &BTreeSet<(String, String)>) -> BTreeSet<String> {
     left.iter().flat_map(|(_, claim)| points.of(claim).names()).collect()
 }
 

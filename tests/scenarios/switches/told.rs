@@ -54,8 +54,8 @@ async fn a_switch_that_is_saved_before_it_is_told_of_is_told_of_all_the_same() {
     // The sandboxes' status is the test's from here on.
     stage.stop_agenttier().await;
     let stage = Arc::new(stage);
-    // In a slot of 30 days one point is enough, but for what this is about.
-    stage.policy(Rhythm { interval: "30d", max_age: "60d", keep_last: 1 }).await.unwrap();
+    // In a slot of ten years one point is enough, but for what this is about.
+    stage.policy(Rhythm { interval: "3650d", max_age: "3650d", keep_last: 1 }).await.unwrap();
     let token = stage.cluster.service_account_token(NAMESPACE, NAMESPACE).await.unwrap();
     let proxy = stage.cluster.proxy().await.unwrap();
     let kubeconfig = proxy.kubeconfig(&token).unwrap();
@@ -102,7 +102,7 @@ async fn a_volume_that_was_not_handed_over_is_told_of_and_saved_when_it_is_left(
     let pool = agenttier.warm_pool.map(|pool| WarmPool { keeps_volumes: true, ..pool });
     let restart_backoff = Duration::from_millis(100);
     let stage = stage_with("not-handed", Options { warm_pool: pool, restart_backoff, ..agenttier }).await;
-    stage.policy(Rhythm { interval: "30d", max_age: "60d", keep_last: 1 }).await.unwrap();
+    stage.policy(Rhythm { interval: "3650d", max_age: "3650d", keep_last: 1 }).await.unwrap();
     stage.start_controller(FAST).await.unwrap();
     let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
     let warm = ListParams::default().labels("agenttier.io/pooled=true");

@@ -1,6 +1,5 @@
 //! The controller as a process, with the rights that the chart gives it.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use crate::Stage;
 
 /// The name that the controller's process has in the cluster.
 const CONTROLLER: &str = "controller";
+/// What its log says before the address of its health probes.
+const PROBES: &str = "health probes: /healthz, /readyz";
 
 impl Stage {
     /// A kubeconfig of the chart's ServiceAccount.
@@ -65,33 +66,23 @@ impl Stage {
         args: &[&str],
         env: &[(&str, &str)],
     ) -> Result<Process> {
-        let env = [&[("NO_COLOR", "1")], env].concat();
-        // Another process may take the port in between: then there is another one to try.
-        for _ in 0..5 {
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr())?;
-            let kubeconfig = kubeconfig.display().to_string();
-            let address = free.to_string();
-            let mut all = vec!["controller", "--kubeconfig", &kubeconfig, "--health-address", &address];
-            all.extend(["--metrics-address", "127.0.0.1:0"]);
-            all.extend(args);
-            let process = self.cluster.spawn(name, &self.program, &all, &env).await?;
-            let ready = until("the controller is ready", Duration::from_mins(3), || async {
-                anyhow::Ok(match process.exit() {
-                    Some(exit) => Some(Err(exit)),
-                    None => is_ready(&address).await.then_some(Ok(())),
-                })
-            });
-            match ready.await? {
-                Ok(()) => return Ok(process),
-                Err(exit) => {
-                    let log = process.log().context("read the controller's log")?;
-                    if !log.contains("cannot listen on") {
-                        bail!("the controller ended ({exit}):\n{log}");
-                    }
-                }
+        // Those of its name that ran before have told their addresses in the same log.
+        let earlier = self.cluster.process(name).and_then(|process| process.log());
+        let earlier = earlier.map_or(0, |log| log.len());
+        let process = self.launch_with(name, kubeconfig, args, env).await?;
+        let ready = until("the controller is ready", Duration::from_mins(5), || async {
+            anyhow::Ok(match process.exit() {
+                Some(exit) => Some(Err(exit)),
+                None => is_ready(&process, earlier).await.then_some(Ok(())),
+            })
+        });
+        match ready.await? {
+            Ok(()) => Ok(process),
+            Err(exit) => {
+                let log = process.log().context("read the controller's log")?;
+                bail!("the controller ended ({exit}):\n{log}")
             }
         }
-        bail!("no port is free for the controller's health probes")
     }
 
     /// Starts it and does not wait for anything: for one that is not meant to live long.
@@ -99,12 +90,23 @@ impl Stage {
     /// # Errors
     /// When it cannot be started.
     pub async fn launch_controller(&self, name: &str, kubeconfig: &Path, args: &[&str]) -> Result<Process> {
+        self.launch_with(name, kubeconfig, args, &[]).await
+    }
+
+    async fn launch_with(
+        &self,
+        name: &str,
+        kubeconfig: &Path,
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Result<Process> {
+        let env = [&[("NO_COLOR", "1")], env].concat();
         let kubeconfig = kubeconfig.display().to_string();
-        // Nobody asks for its health: any port does.
+        // Any port does: its log says which it has.
         let mut all = vec!["controller", "--kubeconfig", &kubeconfig, "--health-address", "127.0.0.1:0"];
         all.extend(["--metrics-address", "127.0.0.1:0"]);
         all.extend(args);
-        self.cluster.spawn(name, &self.program, &all, &[("NO_COLOR", "1")]).await
+        self.cluster.spawn(name, &self.program, &all, &env).await
     }
 
     /// What a controller serves at `/metrics`.
@@ -123,7 +125,7 @@ impl Stage {
     /// # Errors
     /// When it does not say where it is to be asked, or does not answer.
     pub async fn is_well(&self, controller: &Process) -> Result<bool> {
-        let address = told_address(controller, "health probes: /healthz, /readyz")?;
+        let address = told_address(controller, PROBES)?;
         let mut well = true;
         for probe in ["/healthz", "/readyz"] {
             well &= get(&address, probe).await?.starts_with("HTTP/1.1 200");
@@ -143,15 +145,20 @@ impl Stage {
 /// Where a controller's log says that it serves this.
 fn told_address(controller: &Process, what: &str) -> Result<String> {
     let log = controller.log()?;
-    let told = log.lines().rev().find_map(|line| {
-        let (_, rest) = line.split_once(what)?;
-        rest.trim_start().strip_prefix("address=")?.split(' ').next()
-    });
-    told.map(str::to_owned).with_context(|| format!("the log names no address of {what}"))
+    address_in(&log, what).map(str::to_owned).with_context(|| format!("the log names no address of {what}"))
 }
 
-/// Asks `/readyz`.
-async fn is_ready(address: &str) -> bool {
+fn address_in<'l>(log: &'l str, what: &str) -> Option<&'l str> {
+    log.lines().rev().find_map(|line| {
+        let (_, rest) = line.split_once(what)?;
+        rest.trim_start().strip_prefix("address=")?.split(' ').next()
+    })
+}
+
+/// Asks `/readyz`, where the log says past this length that it is served.
+async fn is_ready(controller: &Process, past: usize) -> bool {
+    let log = controller.log().unwrap_or_default();
+    let Some(address) = log.get(past..).and_then(|log| address_in(log, PROBES)) else { return false };
     get(address, "/readyz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 

@@ -2,16 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
+use agenttier_backup::api::BackupPolicy;
 use anyhow::{Context as _, Result};
 use double::{Double, Options};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
-use testbed::{Cluster, Testbed};
+use testbed::{Cluster, Testbed, until};
 
 /// Where [`Stage::set`] installs the chart: the name of the release, of its namespace and its ServiceAccount.
 pub const NAMESPACE: &str = "agenttier-backup";
+
+/// How long the API server may take to serve a kind that the chart has brought.
+const SERVED: Duration = Duration::from_mins(5);
 
 /// What a stage is made of.
 #[derive(Debug)]
@@ -56,6 +61,12 @@ impl Stage {
         double::install_crds(&stage.client).await?;
         stage.restart_agenttier(cast.agenttier).await;
         stage.install(&[]).await?;
+        let policies: Api<BackupPolicy> = Api::all(stage.client.clone());
+        // The first to ask for a new kind are put off.
+        until("the API server lists policies", SERVED, || async {
+            Ok(policies.list(&ListParams::default()).await.ok().map(drop))
+        })
+        .await?;
         Ok(stage)
     }
 

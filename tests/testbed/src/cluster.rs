@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use kube::{Client, Config};
 
 use crate::access::Access;
-use crate::control_plane::{API_SERVER, ControlPlane, ETCD_DATA};
+use crate::control_plane::{API_SERVER, ControlPlane, ETCD_DATA, PATIENCE};
 use crate::driver;
 use crate::forge::Toolbox;
 use crate::process::{Exit, Process, Signal};
@@ -54,7 +54,7 @@ struct Running {
 }
 
 /// How long the API server of a cluster that is joined may take to answer.
-const ANSWER: Duration = Duration::from_secs(15);
+const ANSWER: Duration = Duration::from_mins(2);
 
 impl ClusterPlan {
     pub(crate) fn new(toolbox: Arc<Toolbox>, name: &str) -> Self {
@@ -382,10 +382,10 @@ impl Cluster {
     /// started here.
     ///
     /// # Errors
-    /// When that takes more than a minute.
+    /// When that takes more than five minutes.
     pub async fn stop(self) -> Result<()> {
         self.supervisor.close();
-        tokio::time::timeout(Duration::from_mins(1), self.supervisor.ended())
+        tokio::time::timeout(PATIENCE, self.supervisor.ended())
             .await
             .with_context(|| format!("take the cluster {} down", self.name))?
     }

@@ -21,7 +21,10 @@ pub(crate) const API_SERVER: &str = "kube-apiserver";
 pub(crate) const ETCD_DATA: &str = "etcd";
 
 /// How long a component may take to answer; a busy machine is slow.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
+
+/// How long it may take to answer once, before it is asked again.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// How often a start is tried with other ports when they were taken.
 pub(crate) const TRIES: u32 = 5;
@@ -143,6 +146,8 @@ impl Cluster {
                 // Nobody reaches the `kubernetes` Service, so it needs no endpoints.
                 "--endpoint-reconciler-type=none".to_owned(),
                 "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+                // Old versions are read by tests, however long those take.
+                "--etcd-compaction-interval=2h".to_owned(),
                 format!("--tls-cert-file={}", certificates.server.display()),
                 format!("--tls-private-key-file={}", certificates.server_key.display()),
                 format!("--cert-dir={}", self.dir().join("pki").display()),
@@ -179,7 +184,13 @@ impl Cluster {
             let client = client.clone();
             async move {
                 let request = hyper::Request::get("/readyz").body(Vec::new())?;
-                Ok(client.request_text(request).await.ok().map(drop))
+                match tokio::time::timeout(ANSWER, client.request_text(request)).await {
+                    Ok(Ok(_)) => Ok(Some(())),
+                    Ok(Err(kube::Error::Api(status))) if status.code < 500 => Ok(None),
+                    // It says which of its parts is not ready.
+                    Ok(Err(error)) => Err(error.into()),
+                    Err(_) => Ok(None),
+                }
             }
         })
         .await
@@ -193,10 +204,10 @@ impl Cluster {
 }
 
 /// Waits for a sign of life, and no longer than the process lives.
-pub(crate) async fn alive_until<F, Fut>(process: &Process, what: &str, check: F) -> Result<()>
+pub(crate) async fn alive_until<T, F, Fut>(process: &Process, what: &str, check: F) -> Result<T>
 where
     F: FnMut() -> Fut,
-    Fut: Future<Output = Result<Option<()>>>,
+    Fut: Future<Output = Result<Option<T>>>,
 {
     let outcome = tokio::select! {
         answer = until(what, PATIENCE, check) => answer,

@@ -34,8 +34,9 @@ impl Cluster {
             format!("--root-ca-file={}", certificates.authority.display()),
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),
-            // A node counts as dead seconds after its last heartbeat.
-            "--node-monitor-grace-period=6s".to_owned(),
+            // A node counts as dead seconds after its last heartbeat. No sooner: on a busy machine heartbeats are late, and
+            // the pods of nodes that live would be evicted.
+            "--node-monitor-grace-period=20s".to_owned(),
             "--node-monitor-period=1s".to_owned(),
             // A claim that somebody else wrote at the same moment, as a restore
             // does, is only looked at again after this; 15 s by default.

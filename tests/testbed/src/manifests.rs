@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DynamicObject, PostParams};
+use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{conditions, wait::await_condition};
 use kube::{Api, ResourceExt};
@@ -14,9 +14,10 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::control_plane::PATIENCE;
 use crate::forge::files;
+use crate::wait::until;
 
 impl Cluster {
-    /// Makes the CRDs of a folder, and waits until they are established.
+    /// Makes the CRDs of a folder, and waits until they are established and served.
     ///
     /// # Errors
     /// When one cannot be read, is there already or is not taken.
@@ -34,7 +35,18 @@ impl Cluster {
             tokio::time::timeout(PATIENCE, established)
                 .await
                 .with_context(|| format!("wait for the CRD {name} to be established"))??;
-            anyhow::Ok(())
+            let spec = &crd.spec;
+            let served = spec.versions.iter().find(|version| version.served);
+            let version = &served.with_context(|| format!("no version of the CRD {name} is served"))?.name;
+            let kind = GroupVersionKind::gvk(&spec.group, version, &spec.names.kind);
+            let kind = ApiResource::from_gvk_with_plural(&kind, &spec.names.plural);
+            let objects = Api::<DynamicObject>::all_with(self.client(), &kind);
+            // Who serves it learns of that a little later.
+            until(&format!("the API server to serve the CRD {name}"), PATIENCE, || async {
+                let listed = objects.list_metadata(&ListParams::default().limit(1)).await;
+                Ok(listed.ok().map(drop))
+            })
+            .await
         }))
         .await?;
         Ok(())

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::net::TcpStream;
 
-use crate::control_plane::alive_until;
+use crate::control_plane::{PATIENCE, alive_until};
 use crate::forge::Toolbox;
 use crate::process::{Exit, Process, Signal};
 use crate::supervisor::{Environment, Launch, Supervisor};
@@ -170,12 +169,10 @@ impl ObjectStore {
     /// until they are gone.
     ///
     /// # Errors
-    /// When that takes more than a minute.
+    /// When that takes more than five minutes.
     pub async fn stop(self) -> Result<()> {
         self.supervisor.close();
-        tokio::time::timeout(Duration::from_mins(1), self.supervisor.ended())
-            .await
-            .context("take the object store down")?
+        tokio::time::timeout(PATIENCE, self.supervisor.ended()).await.context("take the object store down")?
     }
 }
 

@@ -17,7 +17,7 @@ use crate::supervisor::Launch;
 use crate::wait::until;
 
 /// How long a pod may take to be scheduled and started.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(5);
 
 impl Cluster {
     /// Runs the command of a pod's first container as a process on this

@@ -15,7 +15,7 @@ use crate::cluster::Cluster;
 use crate::volume::{Entry, Tree};
 
 /// How long one command may take.
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// Writes standard input, so many bytes of it, to a file. Not to its end: API
 /// servers before 1.30 cannot tell a command that its input has ended.

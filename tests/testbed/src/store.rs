@@ -1,6 +1,6 @@
 //! What the API server has stored, read past it: each version of each object, in one order.
 //!
-//! etcd keeps what was written for five minutes at least (then the API server has old versions compacted), through
+//! etcd keeps what was written for two hours at least (then the API server has old versions compacted), through
 //! restarts of the API server and of its own. So nothing that was ever written escapes whoever reads this, as it
 //! can escape a watch. Custom resources only: they are stored as JSON, the built-in kinds are not.
 
@@ -18,9 +18,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
+use crate::wait::until;
 
-/// How long etcd may take to tell a history.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long etcd may take to answer, and to tell a history.
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How often a rewrite is tried when others write the same object meanwhile.
 const TRIES: u32 = 20;
 
@@ -117,7 +118,7 @@ impl Store<'_> {
 
     /// Changes an object, called `namespace/name`, where it is stored. The API server and all who watch take it as
     /// any other write. For what only the API server sets, such as `creationTimestamp`: an object from last month
-    /// is otherwise had by waiting for a month.
+    /// is otherwise had by waiting for a month. `change` may be made twice.
     ///
     /// # Errors
     /// When there is no such object.
@@ -157,9 +158,14 @@ impl Store<'_> {
         Ok(Client::try_from(Config::new(self.cluster.control_plane().etcd_url().parse()?))?)
     }
 
+    /// Asks until etcd answers. It may have done what it could not tell in time: all that is asked may be done twice.
     async fn ask<T: DeserializeOwned>(&self, path: &str, question: &Value) -> Result<T> {
-        let request = Request::post(path).body(serde_json::to_vec(question)?)?;
-        self.client()?.request(request).await.with_context(|| format!("ask etcd {path}"))
+        let (client, question) = (self.client()?, serde_json::to_vec(question)?);
+        let asked = until("etcd to answer", PATIENCE, || async {
+            let request = Request::post(path).body(question.clone())?;
+            Ok(Some(client.request(request).await?))
+        });
+        asked.await.with_context(|| format!("ask etcd {path}"))
     }
 }
 

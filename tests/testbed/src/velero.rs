@@ -258,7 +258,7 @@ impl Velero<'_> {
     /// version that it says it is, such as `v1.18.3`.
     ///
     /// # Errors
-    /// When it ends, with the end of its log, or does not answer for a minute.
+    /// When it ends, with the end of its log, or does not answer for some minutes.
     pub async fn answers(&self) -> Result<String> {
         let name = format!("testbed-{}", uuid::Uuid::new_v4().simple());
         let request = json!({
@@ -269,21 +269,25 @@ impl Velero<'_> {
         });
         self.cluster.create(request).await?;
         let requests = self.objects("ServerStatusRequest");
-        alive_until(&self.process()?, "Velero's server to answer", || async {
+        let version = alive_until(&self.process()?, "Velero's server to answer", || async {
             let request = requests.get(&name).await?;
-            Ok((request.data["status"]["phase"] == "Processed").then_some(()))
+            let status = &request.data["status"];
+            let version = status["serverVersion"].as_str().map(str::to_owned);
+            Ok(version.filter(|_| status["phase"] == "Processed"))
         })
         .await?;
-        let answered = requests.get(&name).await?;
-        let version = answered.data["status"]["serverVersion"].as_str();
-        requests.delete(&name, &kube::api::DeleteParams::default()).await?;
-        Ok(version.context("a server tells its version")?.to_owned())
+        match requests.delete(&name, &kube::api::DeleteParams::default()).await {
+            // The server itself takes away what it has answered, a minute later.
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            deleted => drop(deleted?),
+        }
+        Ok(version)
     }
 
     /// Waits until the server has found its location available.
     ///
     /// # Errors
-    /// When it has not after a minute; what it says of the location instead.
+    /// When it has not after some minutes; what it says of the location instead.
     pub async fn is_available(&self) -> Result<()> {
         let locations = self.objects("BackupStorageLocation");
         let status = async || {

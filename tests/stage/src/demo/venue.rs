@@ -69,6 +69,6 @@ impl Venue {
 
     /// How long anything may take.
     pub(super) fn patience(&self) -> Duration {
-        if self.has_files_here() { Duration::from_mins(3) } else { Duration::from_mins(30) }
+        if self.has_files_here() { Duration::from_mins(5) } else { Duration::from_mins(30) }
     }
 }

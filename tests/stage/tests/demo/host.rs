@@ -117,13 +117,24 @@ impl Host {
         });
         ready.await.unwrap();
         let mut host = Self { cluster, before: BTreeSet::new() };
-        host.before = host.inventory().await;
+        host.remember().await;
         host
     }
 
     /// What a person may add before the demo comes.
     pub(crate) async fn remember(&mut self) {
+        self.all_nodes_are_ready().await;
         self.before = self.inventory().await;
+    }
+
+    /// A node that lives, or lives again, is ready a moment later.
+    async fn all_nodes_are_ready(&self) {
+        let nodes = Api::<Node>::all(self.cluster.client());
+        until("all nodes to be ready", LIMIT, || async {
+            Ok(nodes.list(&ListParams::default()).await?.items.iter().all(is_ready).then_some(()))
+        })
+        .await
+        .unwrap();
     }
 
     pub(crate) fn kubeconfig(&self) -> String {
@@ -132,6 +143,7 @@ impl Host {
 
     /// Everything is as it was: all namespaces, kinds, roles, volumes, snapshots, and the nodes alive.
     pub(crate) async fn is_untouched(&self) {
+        self.all_nodes_are_ready().await;
         let now = self.inventory().await;
         let changed: Vec<_> = now.symmetric_difference(&self.before).collect();
         assert!(changed.is_empty(), "came or went: {changed:#?}");

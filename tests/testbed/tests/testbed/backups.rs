@@ -14,7 +14,7 @@ use crate::objects::{bound, create_claim, create_namespace};
 use crate::shared_cluster::testbed;
 
 /// More than Velero takes for anything here on a machine that is not stuck.
-const LIMIT: Duration = Duration::from_mins(3);
+const LIMIT: Duration = Duration::from_mins(5);
 
 const BUCKET: &str = "backups";
 

@@ -4,13 +4,13 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
-use testbed::{Cluster, Exit, Fault, client_of};
+use testbed::{Cluster, Exit, Fault, client_of, until};
 
-use crate::objects::{bound, create_claim, create_namespace};
+use crate::objects::{LIMIT, bound, create_claim, create_namespace};
 use crate::shared_cluster::{shared_cluster, testbed};
 
 /// A file as people have them: certificates beside it, and a second context.
@@ -60,6 +60,10 @@ async fn a_cluster_is_joined_and_left_as_it_is() {
     let volume = guest.volume(ns, "work").await.unwrap();
     assert_eq!(volume.path(), host.volume(ns, "work").await.unwrap().path());
 
+    let accounts = Api::<ServiceAccount>::namespaced(host.client(), ns);
+    until("the namespace's ServiceAccount", LIMIT, || async { Ok(accounts.get_opt("default").await?) })
+        .await
+        .unwrap();
     let kubeconfig = guest.service_account_kubeconfig(ns, "default").await.unwrap();
     let secrets = Api::<Secret>::namespaced(client_of(&kubeconfig).await.unwrap(), ns);
     let refusal = secrets.list(&ListParams::default()).await.unwrap_err().to_string();

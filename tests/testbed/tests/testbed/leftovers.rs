@@ -76,8 +76,12 @@ impl Owner {
     /// Waits until it has printed `text`.
     fn prints(&mut self, text: &str) {
         let deadline = Instant::now() + UP;
-        while !self.output().contains(text) {
+        loop {
+            // Asked before its output is read: one that has ended prints no more.
             let ended = self.process.try_wait().unwrap();
+            if self.output().contains(text) {
+                break;
+            }
             assert!(ended.is_none(), "it ended without {text:?}: {}", self.output());
             assert!(Instant::now() < deadline, "it does not print {text:?}: {}", self.output());
             std::thread::sleep(Duration::from_millis(20));
@@ -213,7 +217,8 @@ async fn an_interrupt_leaves_nothing() {
 #[tokio::test]
 async fn a_panic_leaves_nothing_but_the_ends_of_the_logs() {
     testbed().await;
-    let owner = Owner::test("a_test_that_panics");
+    let mut owner = Owner::test("a_test_that_panics");
+    owner.prints("on purpose");
     let (status, output) = owner.goes_without_a_trace("a panic");
     assert!(!status.success());
     for log in ["panics / kube-apiserver (running)", "panics / dircsi (SIGKILL)", "method=CreateVolume"] {

@@ -8,8 +8,8 @@ use testbed::{Exit, ObjectStore};
 
 use crate::shared_cluster::{shared_cluster, testbed};
 
-/// Its own tests take less than a second.
-const LIMIT: Duration = Duration::from_mins(1);
+/// Its own tests take less than a second, and more on a busy machine.
+const LIMIT: Duration = Duration::from_mins(5);
 
 #[tokio::test]
 async fn the_store_passes_its_own_tests() {

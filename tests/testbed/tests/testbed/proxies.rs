@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use kube::api::{Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 use testbed::{Cluster, Point, Proxy, Signal, Then, client_of};
@@ -16,6 +16,14 @@ async fn admin_through(cluster: &Cluster, proxy: &Proxy, namespace: &str) -> Cli
     let accounts = Api::<ServiceAccount>::namespaced(cluster.client(), namespace);
     accounts.create(&PostParams::default(), &account).await.unwrap();
     crate::identities::bind(cluster, namespace, name, "cluster-admin").await;
+    // Past the proxy, which counts.
+    let direct = cluster.service_account_kubeconfig(namespace, name).await.unwrap();
+    let maps = Api::<ConfigMap>::namespaced(client_of(&direct).await.unwrap(), namespace);
+    testbed::until("the role to take effect", LIMIT, || async {
+        Ok(maps.list(&ListParams::default()).await.ok())
+    })
+    .await
+    .unwrap();
     let token = cluster.service_account_token(namespace, name).await.unwrap();
     client_of(&proxy.kubeconfig(&token).unwrap()).await.unwrap()
 }

@@ -59,7 +59,7 @@ async fn a_snapshot_that_is_not_ready_yet_gets_there() {
     crate::objects::create_namespace(&cluster, ns).await;
     create_claim(&cluster, ns, "work", json!({})).await;
     bound(&cluster, ns, "work").await;
-    cluster.driver().faults(&[Fault::not_ready(std::time::Duration::from_secs(15))]).unwrap();
+    cluster.driver().faults(&[Fault::not_ready(std::time::Duration::from_mins(1))]).unwrap();
     create_snapshot(&cluster, ns, "slow", "work").await;
     let status = testbed::until("the snapshot to be cut", crate::objects::LIMIT, || async {
         let status = snapshot_status(&cluster, ns, "slow").await;
