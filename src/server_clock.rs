@@ -19,7 +19,8 @@ use tower::{Layer, Service};
 use crate::api_error::sentence;
 use crate::deadline::CALL_DEADLINE;
 
-/// An answer that took longer says too little: it may have been dated at any moment of its way.
+/// An answer that took longer says too little to measure a skew by: it may have been dated at any moment of its way. Where
+/// there is no better one, it still tells a clock that is off by more than that.
 const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(5);
 /// A measure is off by less: half a second for the header's resolution, half of the round trip. A smaller skew is
 /// no skew.
@@ -35,7 +36,16 @@ const LONGEST_USE: Duration = Duration::from_hours(1);
 /// when somebody asks: one that is set between two answers is noticed at once.
 #[derive(Debug, Clone, Default)]
 pub struct ServerClock {
-    latest: Arc<Mutex<Option<Measure>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What answers have told.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// By the latest quick answer.
+    measure: Option<Measure>,
+    /// By the latest one of all, until there is a quick one.
+    rough: Option<Measure>,
 }
 
 /// The API server's clock at a moment of ours.
@@ -46,7 +56,7 @@ struct Measure {
     ours: Timestamp,
     /// The API server's clock then.
     theirs: Timestamp,
-    /// It may have been so much more or less; at most [`PRECISION`].
+    /// It may have been so much more or less.
     within: Duration,
 }
 
@@ -64,12 +74,9 @@ impl Moment {
 }
 
 impl Measure {
-    /// From an answer with this date to a request that was sent at `sent`; `None` where it took too long.
+    /// From an answer with this date to a request that was sent at `sent`; `None` for a date at the end of all time.
     fn of(sent: Instant, answered: Moment, date: Timestamp) -> Option<Self> {
         let round_trip = answered.at.saturating_duration_since(sent);
-        if round_trip > LONGEST_ROUND_TRIP {
-            return None;
-        }
         // Dates are cut to seconds: it was dated between `date` and a second later, and has been on its way since for
         // no longer than the round trip.
         let halfway = (Duration::from_secs(1) + round_trip) / 2;
@@ -79,6 +86,11 @@ impl Measure {
             theirs: date.checked_add(halfway).ok()?,
             within: halfway,
         })
+    }
+
+    /// Whether it is good enough to tell a skew by.
+    fn is_quick(&self) -> bool {
+        self.within <= (Duration::from_secs(1) + LONGEST_ROUND_TRIP) / 2
     }
 
     /// The API server's clock now.
@@ -103,7 +115,7 @@ impl ServerClock {
     }
 
     fn skew_at(&self, now: Moment) -> Option<SignedDuration> {
-        let measure = self.latest()?;
+        let measure = self.known().measure?;
         let usable = now.at.saturating_duration_since(measure.at) <= LONGEST_USE;
         usable.then(|| now.ours.duration_since(measure.theirs(now)))
     }
@@ -116,9 +128,10 @@ impl ServerClock {
 
     fn now_at(&self, now: Moment) -> Timestamp {
         // However old the measure is: a clock that was far off does not come right by itself, unseen.
-        let Some(measure) = self.latest() else { return now.ours };
+        let known = self.known();
+        let Some(measure) = known.measure.or(known.rough) else { return now.ours };
         let theirs = measure.theirs(now);
-        if now.ours.duration_since(theirs).unsigned_abs() <= PRECISION.unsigned_abs() {
+        if now.ours.duration_since(theirs).unsigned_abs() <= PRECISION.unsigned_abs().max(measure.within) {
             return now.ours;
         }
         // Rather late than early: no slot is served before it has begun.
@@ -139,7 +152,7 @@ impl ServerClock {
     }
 
     fn is_due(&self, now: Moment) -> bool {
-        self.latest().is_none_or(|measure| {
+        self.known().measure.is_none_or(|measure| {
             now.at.saturating_duration_since(measure.at) > FRESH || measure.is_broken(now)
         })
     }
@@ -147,13 +160,17 @@ impl ServerClock {
     fn note(&self, sent: Instant, answered: Moment, headers: &HeaderMap) {
         let date = headers.get(DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
-        if let Some(measure) = date.and_then(|date| Measure::of(sent, answered, date)) {
-            *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(measure);
+        let Some(measure) = date.and_then(|date| Measure::of(sent, answered, date)) else { return };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if measure.is_quick() {
+            known.measure = Some(measure);
+        } else {
+            known.rough = Some(measure);
         }
     }
 
-    fn latest(&self) -> Option<Measure> {
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> Known {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -262,8 +279,19 @@ mod tests {
 
         let (clock, answered) = measured(Timestamp::UNIX_EPOCH, Duration::from_millis(5_001));
         assert_eq!(clock.skew_at(answered), None, "it took too long");
+        assert_eq!(clock.now_at(answered), answered.ours, "which may be right");
         let (clock, answered) = measured(Timestamp::UNIX_EPOCH, Duration::from_secs(5));
         assert_eq!(clock.skew_at(answered), Some(SignedDuration::from_secs(-3)), "halfway");
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_is_put_right_by_a_slow_answer_too() {
+        let day = SignedDuration::from_hours(24);
+        for date in [Timestamp::UNIX_EPOCH - day, Timestamp::UNIX_EPOCH + day] {
+            let (clock, answered) = measured(date, Duration::from_secs(39));
+            assert!(clock.is_due(answered));
+            assert_eq!(clock.now_at(answered), date, "as early as it may be");
+        }
     }
 
     #[test]
