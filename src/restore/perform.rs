@@ -63,7 +63,10 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
             sandboxes.patch_status(target, &patch, &Patch::Merge(&body)).await.map(drop)
         }
         Step::StopRobbed => {
-            let body = json!({ "metadata": { "annotations": { ACTION_ANNOTATION: ACTION_STOP } } });
+            // Once it has stopped, the word would wait for it to run again, on its own volume.
+            let mut metadata = unchanged(found.sandbox.as_ref());
+            metadata["annotations"] = json!({ ACTION_ANNOTATION: ACTION_STOP });
+            let body = json!({ "metadata": metadata });
             sandboxes.patch(target, &patch, &Patch::Merge(&body)).await.map(drop)
         }
         Step::Adopt => match (&found.sandbox, &found.claim) {

@@ -54,8 +54,9 @@ pub enum Progress<'a> {
     Trouble(&'a str),
 }
 
-/// An API server that comes back refuses everybody until it has read who may do what. So long it is not believed.
-const RIGHTS_ARE_READ_WITHIN: Duration = Duration::from_secs(15);
+/// An API server that comes back refuses everybody until it has read who may do what: some seconds, and more where the
+/// machine is busy. So long it is not believed.
+const RIGHTS_ARE_READ_WITHIN: Duration = Duration::from_mins(1);
 
 /// Where a restore stands, for whoever has to end it.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agenttier_backup::csi::VolumeSnapshot;
+use double::Phase;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
@@ -11,7 +12,7 @@ use stage::Stage;
 use testbed::{Exit, Point, Process, Proxy, Then, Write};
 
 use super::{claim_of, runs_on, with_a_point};
-use crate::place::{TEAM, claims, eventually, stage_with, user, with_pool};
+use crate::place::{PATIENCE, TEAM, claims, eventually, stage_with, user, with_pool};
 
 /// A proxy, and a kubeconfig of somebody with all rights that leads through it.
 pub(super) async fn through_a_proxy(stage: &Stage) -> (Proxy, PathBuf) {
@@ -121,7 +122,24 @@ async fn a_robbed_sandbox_is_stopped_and_put_back() {
         .unwrap();
     let empty = robbed.data["status"]["pvcName"].as_str().unwrap().to_owned();
 
-    let told = stage.run(&args).await.unwrap().good().unwrap();
+    // Somebody is quicker to stop it: a second word to stop would wait for it to run on its own volume.
+    let store = stage.cluster.store("agenttier.io/sandboxes");
+    let start = store.now().await.unwrap().revision;
+    let is_stop = |write: &Write| write.method == "PATCH" && write.path.contains("/sandboxes/robbed?");
+    let mut held = through.0.hold(Point::before(1).of(is_stop));
+    let process = stage.begin(&args, &through.1).await.unwrap();
+    tokio::time::timeout(PATIENCE, held.reached()).await.unwrap().unwrap();
+    user(&stage).stop("robbed").await.unwrap();
+    user(&stage).wait_phase("robbed", Phase::Stopped).await.unwrap();
+    held.release();
+    let exit = process.wait().await.unwrap();
+    let told = process.log().unwrap();
+    assert_eq!(exit, Exit::Code(0), "{told}");
+    for change in store.since(start).await.unwrap() {
+        let Some(robbed) = change.object.filter(|_| change.name == "team-a/robbed") else { continue };
+        let told_to_stop = robbed["metadata"]["annotations"]["agenttier.io/action"].is_string();
+        assert!(!told_to_stop || robbed["status"]["phase"] == "Running", "{robbed:#}");
+    }
     assert!(told.contains("it came up on a warm-pool volume: stopping it to put it back"), "{told}");
     assert!(told.contains("sandbox team-a/robbed is Running on volume robbed-workspace"), "{told}");
     runs_on(&stage, "robbed", &before).await;
