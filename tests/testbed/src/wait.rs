@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 
 /// A condition is looked at again after this, and after longer and longer pauses up to this: what takes long is not
 /// hurried by asking.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
 /// Looks until `check` gives a value. Where a busy API server puts it off, or a connection is lost, it looks again.
 ///
