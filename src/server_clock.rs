@@ -36,16 +36,8 @@ const LONGEST_USE: Duration = Duration::from_hours(1);
 /// when somebody asks: one that is set between two answers is noticed at once.
 #[derive(Debug, Clone, Default)]
 pub struct ServerClock {
-    known: Arc<Mutex<Known>>,
-}
-
-/// What answers have told.
-#[derive(Debug, Clone, Copy, Default)]
-struct Known {
-    /// By the latest quick answer.
-    measure: Option<Measure>,
-    /// By the latest one of all, until there is a quick one.
-    rough: Option<Measure>,
+    /// By the latest quick answer; until there is one, by the latest of all.
+    latest: Arc<Mutex<Option<Measure>>>,
 }
 
 /// The API server's clock at a moment of ours.
@@ -115,7 +107,7 @@ impl ServerClock {
     }
 
     fn skew_at(&self, now: Moment) -> Option<SignedDuration> {
-        let measure = self.known().measure?;
+        let measure = self.latest().filter(Measure::is_quick)?;
         let usable = now.at.saturating_duration_since(measure.at) <= LONGEST_USE;
         usable.then(|| now.ours.duration_since(measure.theirs(now)))
     }
@@ -128,8 +120,7 @@ impl ServerClock {
 
     fn now_at(&self, now: Moment) -> Timestamp {
         // However old the measure is: a clock that was far off does not come right by itself, unseen.
-        let known = self.known();
-        let Some(measure) = known.measure.or(known.rough) else { return now.ours };
+        let Some(measure) = self.latest() else { return now.ours };
         let theirs = measure.theirs(now);
         if now.ours.duration_since(theirs).unsigned_abs() <= PRECISION.unsigned_abs().max(measure.within) {
             return now.ours;
@@ -152,7 +143,7 @@ impl ServerClock {
     }
 
     fn is_due(&self, now: Moment) -> bool {
-        self.known().measure.is_none_or(|measure| {
+        self.latest().filter(Measure::is_quick).is_none_or(|measure| {
             now.at.saturating_duration_since(measure.at) > FRESH || measure.is_broken(now)
         })
     }
@@ -161,16 +152,14 @@ impl ServerClock {
         let date = headers.get(DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
         let Some(measure) = date.and_then(|date| Measure::of(sent, answered, date)) else { return };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if measure.is_quick() {
-            known.measure = Some(measure);
-        } else {
-            known.rough = Some(measure);
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if measure.is_quick() || !latest.as_ref().is_some_and(Measure::is_quick) {
+            *latest = Some(measure);
         }
     }
 
-    fn known(&self) -> Known {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn latest(&self) -> Option<Measure> {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

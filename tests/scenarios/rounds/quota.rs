@@ -6,7 +6,7 @@ use stage::Points;
 
 use super::audit::Tally;
 use super::field::{FAST, Field, VOLUMES};
-use crate::place::{TEAM, eventually};
+use crate::place::TEAM;
 use crate::protection::quota;
 
 /// Pruning frees places, and the snapshots follow by themselves.
@@ -20,11 +20,8 @@ async fn a_full_quota_frees_itself() {
     another.metadata = kube::core::ObjectMeta { name: Some("one-more".into()), ..Default::default() };
     let api: Api<agenttier_backup::csi::VolumeSnapshot> = Api::namespaced(field.stage.client.clone(), TEAM);
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-    eventually("the quota is full", || async {
-        let refused = api.create(&dry_run, &another).await.err();
-        Ok(refused.filter(|refused| refused.to_string().contains("exceeded quota")))
-    })
-    .await;
+    let refused = api.create(&dry_run, &another).await.expect_err("the quota is full");
+    assert!(refused.to_string().contains("exceeded quota"), "{refused}");
 
     let controller = field.stage.start_controller(FAST).await.unwrap();
     field.done().await;
