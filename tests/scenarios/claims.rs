@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use stage::Rhythm;
 use testbed::{Code, Fault, STORAGE_CLASS};
 
-use crate::place::{TEAM, TEMPLATE, claims, eventually, stage, stage_with, user, with_pool, workspace};
+use crate::place::{ONCE, TEAM, TEMPLATE, claims, eventually, stage, stage_with, user, with_pool, workspace};
 
 fn volume<'a>(plan: &'a Value, claim: &str) -> &'a Value {
     let volumes = plan["volumes"].as_array().unwrap();
@@ -45,8 +45,7 @@ async fn pending_and_terminating_claims_stop_nothing() {
     })
     .await;
 
-    // No slot ends meanwhile.
-    stage.policy(Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 }).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
     for claim in ["healthy", &warm] {
         eventually(&format!("a recovery point of {claim}"), || async {

@@ -8,7 +8,7 @@ use serde_json::json;
 use stage::{NAMESPACE, Rhythm, Stage};
 use testbed::{Exit, Point, Process, STORAGE_CLASS, Signal, Write};
 
-use crate::place::{PATIENCE, TEAM, eventually, stage, workspace};
+use crate::place::{ONCE, PATIENCE, TEAM, eventually, stage, workspace};
 
 const LEASE: &str = "agenttier-backup/agenttier-backup-controller-leader";
 const VOLUMES: usize = 12;
@@ -39,8 +39,7 @@ async fn a_frozen_leader_is_replaced_and_starts_no_further_write() {
     for i in 0..VOLUMES {
         workspace(&stage, &format!("w{i:02}"), STORAGE_CLASS).await;
     }
-    // No slot ends meanwhile.
-    stage.policy(Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 }).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     let token = stage.cluster.service_account_token(NAMESPACE, NAMESPACE).await.unwrap();
     let proxy = stage.cluster.proxy().await.unwrap();
     let args = ["--snapshots-per-minute-at-least", "600", "--calls-at-once", "1", "--lease", LEASE];

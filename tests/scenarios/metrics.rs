@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use stage::Rhythm;
 use testbed::STORAGE_CLASS;
 
-use crate::place::{TEAM, eventually, stage, workspace};
+use crate::place::{ONCE, TEAM, eventually, stage, workspace};
 use crate::protection::quota;
 
 /// The value of a series.
@@ -20,8 +19,7 @@ async fn the_metrics_say_what_is_in_the_cluster() {
     for name in ["a", "b", "c"] {
         workspace(&stage, name, STORAGE_CLASS).await;
     }
-    // No slot ends meanwhile.
-    stage.policy(Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 }).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     let controller = stage.start_controller(&["--snapshots-per-minute-at-least", "600"]).await.unwrap();
     let protected = r#"volumes{policy="stage",protection="Protected",reason=""}"#;
     // At the start, what is seen may be in doubt.

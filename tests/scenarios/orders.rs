@@ -12,11 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::json;
-use stage::Rhythm;
 use testbed::STORAGE_CLASS;
 use tokio_util::sync::CancellationToken;
 
-use crate::place::{TEAM, TEMPLATE, claims, eventually, stage, user, workspace};
+use crate::place::{ONCE, TEAM, TEMPLATE, claims, eventually, stage, user, workspace};
 
 /// The snapshot controller's last word of a snapshot that is bound.
 const BOUND: &str = "snapshot.storage.kubernetes.io/volumesnapshot-bound-protection";
@@ -143,8 +142,7 @@ async fn a_sandbox_without_a_spec_stops_nothing() {
     user.sandboxes().create(&PostParams::default(), &bare).await.unwrap();
     user.create(NewSandbox::named("s1").cluster_template(TEMPLATE)).await.unwrap();
     user.wait_phase("s1", Phase::Running).await.unwrap();
-    // No slot ends meanwhile.
-    stage.policy(Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 }).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
     eventually("s1 is backed up", || async {
         Ok((stage.points(TEAM).await?.ours().of("s1-workspace").ready().count() == 1).then_some(()))

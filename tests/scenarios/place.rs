@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use double::{Options, User, WarmPool};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::Api;
-use kube::api::PostParams;
-use serde_json::json;
-use stage::{Cast, Stage};
+use kube::api::{ListParams, PostParams};
+use serde_json::{Value, json};
+use stage::{Cast, NAMESPACE, Rhythm, Stage};
 use testbed::progress::Console;
 use testbed::{STORAGE_CLASS, Testbed};
 
@@ -19,6 +20,9 @@ pub(crate) const TEAM: &str = "team-a";
 pub(crate) const TEMPLATE: &str = "general";
 /// Long enough for everything on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
+
+/// One point is due, and no slot ends while a test runs.
+pub(crate) const ONCE: Rhythm = Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 };
 
 /// A stage with a node, the namespace [`TEAM`] and the template in it.
 pub(crate) async fn stage(name: &str) -> Stage {
@@ -43,6 +47,44 @@ pub(crate) fn with_pool(size: usize) -> Options {
         ..WarmPool::new(TEAM, TEMPLATE, size)
     };
     Options { warm_pool: Some(pool), ..Options::default() }
+}
+
+/// Waits until so many pods of the warm pool can be given away.
+pub(crate) async fn pool_is_ready(stage: &Stage, pods: usize) {
+    let all: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
+    eventually("ready pods of the pool", || async {
+        let pooled = all.list(&ListParams::default().labels("agenttier.io/pooled=true")).await?.items;
+        Ok((pooled.iter().filter(|pod| is_ready(pod)).count() >= pods).then_some(()))
+    })
+    .await;
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Whether the API server lets a ServiceAccount, `namespace:name`, do something. What is granted, or taken away, is in
+/// force a moment later.
+pub(crate) async fn may(stage: &Stage, account: &str, attributes: Value) -> anyhow::Result<bool> {
+    let review = json!({
+        "metadata": {},
+        "spec": { "user": format!("system:serviceaccount:{account}"), "resourceAttributes": attributes },
+    });
+    let review: SubjectAccessReview = serde_json::from_value(review)?;
+    let reviews: Api<SubjectAccessReview> = Api::all(stage.client.clone());
+    let answer = reviews.create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
+
+/// Waits until the API server refuses it to the controller.
+pub(crate) async fn controller_may_not(stage: &Stage, verb: &str, resource: &str, group: &str) {
+    let account = format!("{NAMESPACE}:{NAMESPACE}");
+    eventually(&format!("the controller may not {verb} {resource}"), || async {
+        let attributes = json!({ "verb": verb, "resource": resource, "group": group });
+        Ok((!may(stage, &account, attributes).await?).then_some(()))
+    })
+    .await;
 }
 
 /// Somebody who works in [`TEAM`].

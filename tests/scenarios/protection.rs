@@ -13,11 +13,8 @@ use serde_json::{Value, json};
 use stage::{Rhythm, Stage};
 use testbed::{Code, Fault, STORAGE_CLASS};
 
-use crate::place::{TEAM, eventually, stage, workspace};
-use crate::suspensions::controller_may_not;
+use crate::place::{ONCE, TEAM, controller_may_not, eventually, stage, workspace};
 
-/// No slot ends while a test runs.
-const ONCE: Rhythm = Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 };
 const FAST: &[&str] = &["--snapshots-per-minute-at-least", "60"];
 
 /// What the policy says of itself: status, reason and message of its condition.

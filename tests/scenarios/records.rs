@@ -14,11 +14,8 @@ use serde_json::{Value, json};
 use stage::{Rhythm, Stage};
 use testbed::{Exit, Point, Then, Write};
 
-use crate::place::{PATIENCE, TEAM, TEMPLATE, eventually, stage, stage_with, user};
-use crate::suspensions::controller_may_not;
+use crate::place::{ONCE, PATIENCE, TEAM, TEMPLATE, controller_may_not, eventually, stage, stage_with, user};
 
-/// No slot ends while a test runs.
-const ONCE: Rhythm = Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 };
 const FAST: &[&str] = &["--snapshots-per-minute-at-least", "600"];
 const RECORD: &str = "backup.agenttier.io/record";
 

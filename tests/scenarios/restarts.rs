@@ -6,15 +6,13 @@ use std::sync::Arc;
 use agenttier_backup_plan::marks;
 use kube::ResourceExt;
 use kube::api::ListParams;
-use stage::{NAMESPACE, Rhythm};
+use stage::NAMESPACE;
 use testbed::{Exit, Point, STORAGE_CLASS, Signal, Then, Write};
 
-use crate::place::{PATIENCE, TEAM, claims, eventually, stage, workspace};
+use crate::place::{ONCE, PATIENCE, TEAM, claims, eventually, stage, workspace};
 
 /// More than six controllers begin at once before they are killed: ten snapshots each may be under way.
 const VOLUMES: usize = 64;
-/// No slot ends while a test runs.
-const ONCE: Rhythm = Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 };
 const FAST: &[&str] = &["--snapshots-per-minute-at-least", "600"];
 
 fn is_snapshot(write: &Write) -> bool {

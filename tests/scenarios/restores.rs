@@ -15,7 +15,7 @@ use serde_json::json;
 use stage::{Rhythm, Stage};
 use testbed::{Tree, WAITING_STORAGE_CLASS};
 
-use crate::place::{PATIENCE, TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
+use crate::place::{ONCE, PATIENCE, TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
 
 /// A running sandbox `s1` with a file and a recovery point of it.
 async fn with_a_point(stage: &Stage) -> Tree {
@@ -40,8 +40,7 @@ async fn at_work(stage: &Stage, sandbox: &str) -> Tree {
 
 /// Starts a controller that takes one recovery point of each volume.
 async fn protect(stage: &Stage) {
-    // No slot ends while a test runs.
-    stage.policy(Rhythm { interval: "3650d", max_age: "7300d", keep_last: 1 }).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     stage.start_controller(&["--snapshots-per-minute-at-least", "60"]).await.unwrap();
 }
 

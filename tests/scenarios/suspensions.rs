@@ -8,12 +8,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
-use serde_json::json;
 use stage::{NAMESPACE, Rhythm, Stage};
 use testbed::{Process, STORAGE_CLASS};
 
-use crate::place::{TEAM, eventually, stage, workspace};
-use crate::restores::rights::may;
+use crate::place::{TEAM, controller_may_not, eventually, stage, workspace};
 
 /// Every snapshot but the newest is soon too old.
 const BRIEF: Rhythm = Rhythm { interval: "10s", max_age: "10s", keep_last: 1 };
@@ -32,16 +30,6 @@ fn prunes(controller: &Process) -> usize {
 
 async fn prunes_more_than(controller: &Process, before: usize) {
     eventually("it prunes", || async { Ok((prunes(controller) > before).then_some(())) }).await;
-}
-
-/// Waits until the API server refuses it to the controller: a role that was changed is in force a moment later.
-pub(crate) async fn controller_may_not(stage: &Stage, verb: &str, resource: &str, group: &str) {
-    let account = format!("{NAMESPACE}:{NAMESPACE}");
-    eventually(&format!("the controller may not {verb} {resource}"), || async {
-        let attributes = json!({ "verb": verb, "resource": resource, "group": group });
-        Ok((!may(stage, &account, attributes).await?).then_some(()))
-    })
-    .await;
 }
 
 /// Waits for so many more recovery points, and checks that none of those before has gone meanwhile.

@@ -8,8 +8,8 @@ use serde_json::json;
 use stage::Stage;
 use testbed::{Exit, Tree};
 
-use super::{FAST, ONCE, RECORD, named, point_of, records, running};
-use crate::place::{TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
+use super::{FAST, RECORD, named, point_of, records, running};
+use crate::place::{ONCE, TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
 
 /// Waits until a sandbox is gone, its volume too.
 async fn delete(stage: &Stage, sandbox: &str) {

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use agenttier_backup::csi::VolumeSnapshot;
 use double::Phase;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use stage::Stage;
 use testbed::{Exit, Point, Process, Proxy, Then, Write};
 
 use super::{claim_of, runs_on, with_a_point};
-use crate::place::{PATIENCE, TEAM, claims, eventually, stage_with, user, with_pool};
+use crate::place::{PATIENCE, TEAM, claims, eventually, pool_is_ready, stage_with, user, with_pool};
 
 /// A proxy, and a kubeconfig of somebody with all rights that leads through it.
 pub(super) async fn through_a_proxy(stage: &Stage) -> (Proxy, PathBuf) {
@@ -102,14 +101,7 @@ async fn a_robbed_sandbox_is_stopped_and_put_back() {
     let stage = stage_with("robbed-restores", with_pool(2)).await;
     let before = with_a_point(&stage).await;
     let through = through_a_proxy(&stage).await;
-    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
-    eventually("a pod of the pool is ready to be given away", || async {
-        let pooled = pods.list(&ListParams::default().labels("agenttier.io/pooled=true")).await?.items;
-        let mut conditions =
-            pooled.iter().filter_map(|pod| pod.status.as_ref()?.conditions.as_ref()).flatten();
-        Ok(conditions.any(|state| state.type_ == "Ready" && state.status == "True").then_some(()))
-    })
-    .await;
+    pool_is_ready(&stage, 1).await;
 
     let args = ["restore", "s1", "-n", TEAM, "--as", "robbed"];
     assert!(killed_at(&stage, &through, &args, Point::after(1).of(creates("sandboxes"))).await);

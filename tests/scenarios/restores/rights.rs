@@ -3,16 +3,15 @@
 use std::path::PathBuf;
 
 use double::{NewSandbox, Options};
-use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use serde_json::json;
 use stage::{Output, Stage};
 use testbed::{Exit, WAITING_STORAGE_CLASS};
 
 use super::{at_work, nothing_of, point_of, protect, runs_on};
-use crate::place::{TEAM, TEMPLATE, eventually, stage_with, user};
+use crate::place::{TEAM, TEMPLATE, eventually, may, stage_with, user};
 
 const ACCOUNT: &str = "namespace-admin";
 const DOCUMENT: &str = include_str!("../../../docs/rights.md");
@@ -94,19 +93,6 @@ pub(crate) async fn account(stage: &Stage) -> PathBuf {
     .unwrap();
     bindings.create(&PostParams::default(), &binding).await.unwrap();
     stage.cluster.service_account_kubeconfig(TEAM, ACCOUNT).await.unwrap()
-}
-
-/// Whether the API server lets a ServiceAccount, `namespace:name`, do something. What is granted, or taken away, is in
-/// force a moment later.
-pub(crate) async fn may(stage: &Stage, account: &str, attributes: Value) -> anyhow::Result<bool> {
-    let review = json!({
-        "metadata": {},
-        "spec": { "user": format!("system:serviceaccount:{account}"), "resourceAttributes": attributes },
-    });
-    let review: SubjectAccessReview = serde_json::from_value(review)?;
-    let reviews: Api<SubjectAccessReview> = Api::all(stage.client.clone());
-    let answer = reviews.create(&PostParams::default(), &review).await?;
-    Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
 /// Whether the account has a right, by now.

@@ -10,7 +10,7 @@ use serde_json::json;
 use stage::{Rhythm, Stage};
 
 use super::{FAST, PACE, at_least, mark, names, planned, ready, running, stopped};
-use crate::place::{TEAM, TEMPLATE, claims, eventually, stage, user};
+use crate::place::{ONCE, TEAM, TEMPLATE, claims, eventually, stage, user};
 
 const GONE_SINCE: &str = "backup.agenttier.io/gone-since";
 const SANDBOXES: &str = "sandboxes.agenttier.io";
@@ -50,7 +50,7 @@ async fn a_sandbox_is_gone_when_it_and_its_claim_are() {
     for sandbox in ["s1", "s2", "s3", "s4"] {
         running(&stage, sandbox).await;
     }
-    stage.policy(Rhythm { interval: "3650d", max_age: "3650d", keep_last: 1 }).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     stage.start_controller(FAST).await.unwrap();
     for sandbox in ["s1", "s2", "s3", "s4"] {
         at_least(&stage, &format!("{sandbox}-workspace"), 1).await;
@@ -96,7 +96,7 @@ async fn without_the_definition_of_sandboxes_nothing_is_gone() {
     let mut stage = stage("no-sandboxes").await;
     running(&stage, "s1").await;
     stopped(&stage, "s1").await;
-    stage.policy(Rhythm { interval: "3650d", max_age: "3650d", keep_last: 1 }).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     let controller = stage.start_controller(FAST).await.unwrap();
     at_least(&stage, "s1-workspace", 1).await;
     stage.stop_agenttier().await;

@@ -6,29 +6,17 @@ use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
-use stage::{Rhythm, Stage};
+use stage::Stage;
 
-use super::{FAST, PACE, at_least, mark, names, planned, pods, ready, running, stopped};
-use crate::place::{TEAM, eventually, stage, user, with_pool};
+use super::{FAST, PACE, at_least, mark, names, planned, ready, running, stopped};
+use crate::place::{ONCE, TEAM, eventually, pool_is_ready, stage, user, with_pool};
 
 const AFTER_SWITCH: &str = "backup.agenttier.io/after-switch";
 const OWN: &str = "s1-workspace";
 
-async fn pool_is_ready(stage: &Stage) {
-    eventually("a ready pod of the pool", || async {
-        let pooled = ListParams::default().labels("agenttier.io/pooled=true");
-        let ready = |pod: &k8s_openapi::api::core::v1::Pod| {
-            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        };
-        Ok(pods(stage).list(&pooled).await?.items.iter().any(ready).then_some(()))
-    })
-    .await;
-}
-
 /// Resumes it with a pool beside it; the pool's claim that it runs on then.
 async fn switched(stage: &Stage) -> String {
-    pool_is_ready(stage).await;
+    pool_is_ready(stage, 1).await;
     user(stage).resume("s1").await.unwrap();
     let running = user(stage).wait_phase("s1", Phase::Running).await.unwrap();
     let claim = running.data["status"]["pvcName"].as_str().unwrap().to_owned();
@@ -81,7 +69,7 @@ async fn a_rescued_volume_is_an_ordinary_one_until_it_is_left_again() {
     let user = user(&stage);
     running(&stage, "s1").await;
     // In a slot of ten years one point is enough, but for what this is about.
-    stage.policy(Rhythm { interval: "3650d", max_age: "3650d", keep_last: 1 }).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     let controller = stage.start_controller(FAST).await.unwrap();
     let before = at_least(&stage, OWN, 1).await;
     stopped(&stage, "s1").await;

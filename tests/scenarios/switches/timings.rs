@@ -16,7 +16,9 @@ use proptest::prelude::RngExt as _;
 use serde_json::{Value, json};
 use stage::{Points, Rhythm, Stage};
 
-use crate::place::{TEAM, TEMPLATE, claims, eventually, nothing_odd, stage_with, user, with_pool};
+use crate::place::{
+    TEAM, TEMPLATE, claims, eventually, nothing_odd, pool_is_ready, stage_with, user, with_pool,
+};
 use crate::rounds::random::{asked_for, random, seed};
 
 /// Timings that `cargo test` plays.
@@ -129,13 +131,8 @@ async fn play(stage: &Stage, wave: &[Timing]) -> Left {
         Ok(in_use.values().all(|claim| saved.contains(claim)).then_some(()))
     })
     .await;
-    eventually("the pool is full again", || async {
-        tokio::time::sleep(PACE).await;
-        let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
-        let pooled = pods.list(&ListParams::default().labels("agenttier.io/pooled=true")).await?.items;
-        Ok((pooled.iter().filter(|pod| is_ready(pod)).count() >= POOL).then_some(()))
-    })
-    .await;
+    // Full again.
+    pool_is_ready(stage, POOL).await;
     try_join_all(wave.iter().map(|timing| live_through(stage, timing))).await.unwrap();
     nothing_odd("all of them run on a pod that stays", || async {
         tokio::time::sleep(PACE).await;
@@ -187,11 +184,6 @@ async fn play(stage: &Stage, wave: &[Timing]) -> Left {
     left.volumes.retain(|(_, claim)| owned.contains(claim) || saved.contains(claim));
     left.unknowable = of_all - left.volumes.len();
     left
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 async fn live_through(stage: &Stage, timing: &Timing) -> anyhow::Result<()> {

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use double::{NewSandbox, Options, Phase, WarmPool};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::Event;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
-use stage::{NAMESPACE, Rhythm, Stage};
+use stage::{NAMESPACE, Stage};
 use testbed::{Exit, Point, STORAGE_CLASS, Then, Write};
 
-use super::{FAST, at_least, mark, running};
+use super::{FAST, at_least, mark, pods, running};
 use crate::place::{
-    PATIENCE, TEAM, TEMPLATE, claims, eventually, stage, stage_with, user, with_pool, workspace,
+    ONCE, PATIENCE, TEAM, TEMPLATE, claims, eventually, pool_is_ready, stage, stage_with, user, with_pool,
+    workspace,
 };
 
 const AFTER_SWITCH: &str = "backup.agenttier.io/after-switch";
@@ -55,7 +56,7 @@ async fn a_switch_that_is_saved_before_it_is_told_of_is_told_of_all_the_same() {
     stage.stop_agenttier().await;
     let stage = Arc::new(stage);
     // In a slot of ten years one point is enough, but for what this is about.
-    stage.policy(Rhythm { interval: "3650d", max_age: "3650d", keep_last: 1 }).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     let token = stage.cluster.service_account_token(NAMESPACE, NAMESPACE).await.unwrap();
     let proxy = stage.cluster.proxy().await.unwrap();
     let kubeconfig = proxy.kubeconfig(&token).unwrap();
@@ -102,19 +103,9 @@ async fn a_volume_that_was_not_handed_over_is_told_of_and_saved_when_it_is_left(
     let pool = agenttier.warm_pool.map(|pool| WarmPool { keeps_volumes: true, ..pool });
     let restart_backoff = Duration::from_millis(100);
     let stage = stage_with("not-handed", Options { warm_pool: pool, restart_backoff, ..agenttier }).await;
-    stage.policy(Rhythm { interval: "3650d", max_age: "3650d", keep_last: 1 }).await.unwrap();
+    stage.policy(ONCE).await.unwrap();
     stage.start_controller(FAST).await.unwrap();
-    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), TEAM);
-    let warm = ListParams::default().labels("agenttier.io/pooled=true");
-    eventually("the pool has a pod that is ready", || async {
-        let pods = pods.list(&warm).await?.items;
-        let ready = |pod: &Pod| {
-            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        };
-        Ok(pods.iter().any(ready).then_some(()))
-    })
-    .await;
+    pool_is_ready(&stage, 1).await;
     let user = user(&stage);
     user.create(NewSandbox::named("s1").cluster_template(TEMPLATE)).await.unwrap();
     let runs = user.wait_phase("s1", Phase::Running).await.unwrap();
@@ -124,7 +115,7 @@ async fn a_volume_that_was_not_handed_over_is_told_of_and_saved_when_it_is_left(
     at_least(&stage, &left, 1).await;
 
     let pod = runs.data["status"]["podName"].as_str().unwrap();
-    pods.delete(pod, &DeleteParams::default()).await.unwrap();
+    pods(&stage).delete(pod, &DeleteParams::default()).await.unwrap();
     user.wait_status("s1", "another volume", |status| {
         status["phase"] == "Running" && status["pvcName"].as_str() != Some(&left)
     })
