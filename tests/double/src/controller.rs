@@ -31,6 +31,9 @@ use crate::{
 /// Before a failed reconcile is tried again; a conflict is the usual reason.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// How long what is under way may take to finish.
+const LAST_STEPS: Duration = Duration::from_mins(10);
+
 /// Ready once the double is told to stop.
 pub(crate) type End = Shared<BoxFuture<'static, ()>>;
 
@@ -83,16 +86,19 @@ impl Double {
     /// Lets what is under way finish, then stops.
     ///
     /// # Panics
-    /// If a task of the double panicked.
+    /// If a task of the double panicked, or does not finish within ten minutes.
     pub async fn shutdown(self) {
         let Self { stop, mut tasks } = self;
         // Refused if all tasks are over already, which is what we want.
         let _ = stop.send(());
-        while let Some(task) = tasks.join_next().await {
-            if let Err(panic) = task.map_err(JoinError::into_panic) {
-                std::panic::resume_unwind(panic);
+        let ended = tokio::time::timeout(LAST_STEPS, async {
+            while let Some(task) = tasks.join_next().await {
+                if let Err(panic) = task.map_err(JoinError::into_panic) {
+                    std::panic::resume_unwind(panic);
+                }
             }
-        }
+        });
+        ended.await.expect("what is under way finishes");
     }
 }
 
@@ -104,8 +110,16 @@ async fn reconcile_all(client: Client, namespace: Option<String>, reconciler: Ar
         }
         None => (Api::all_with(client.clone(), &kind), Api::all(client)),
     };
-    Controller::new_with(sandboxes, watcher::Config::default(), kind)
-        .owns(pods, watcher::Config::default())
+    let controller = Controller::new_with(sandboxes, watcher::Config::default(), kind)
+        .owns(pods, watcher::Config::default());
+    let seen = controller.store();
+    // A `Controller` that ends before it has seen what is there waits for that, and looks no more. It has begun nothing.
+    let too_early = end.clone().then(|()| async move {
+        if seen.wait_until_ready().now_or_never().is_some() {
+            std::future::pending::<()>().await;
+        }
+    });
+    controller
         .graceful_shutdown_on(end)
         .run(
             |sandbox, reconciler| async move { Box::pin(reconciler.reconcile(&sandbox)).await },
@@ -115,6 +129,7 @@ async fn reconcile_all(client: Client, namespace: Option<String>, reconciler: Ar
             },
             reconciler,
         )
+        .take_until(too_early)
         .for_each(|outcome| async {
             match outcome {
                 // A Sandbox that is gone from the store, or a failure that was told of already.

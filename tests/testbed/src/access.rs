@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kube::config::{
@@ -13,6 +14,9 @@ use kube::{Client, Config};
 
 /// The one context of the files that are written here.
 const NAME: &str = "testbed";
+
+/// How long an API server may be silent before a connection counts as lost. A watch is told something each minute.
+const SILENCE: Duration = Duration::from_mins(10);
 
 /// What a kubeconfig file says of its current context.
 #[derive(Debug)]
@@ -79,6 +83,7 @@ async fn client_config(kubeconfig: &Path) -> Result<Config> {
         Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.with_context(about)?;
     // A retry would hide what a test wants to see.
     config.default_retry = false;
+    config.read_timeout = Some(SILENCE);
     Ok(config)
 }
 

@@ -3,11 +3,17 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::sync::watch;
 
 use crate::supervisor::Line;
+
+/// How long a process may take to end where its end is waited for.
+const LIMIT: Duration = Duration::from_mins(20);
+/// How many lines of a log are shown.
+const TAIL: usize = 30;
 
 /// A running or ended process. Clones speak of the same one.
 #[derive(Debug, Clone)]
@@ -116,13 +122,19 @@ impl Process {
         self.exit.borrow().clone()
     }
 
-    /// Waits for its end. Without a limit: set one around it.
+    /// Waits for its end.
     ///
     /// # Errors
-    /// When the cluster is gone.
+    /// When the cluster is gone, or that takes more than 20 minutes.
     pub async fn wait(&self) -> Result<Exit> {
-        let ended = self.exit.clone().wait_for(Option::is_some).await.map(|exit| exit.clone());
-        ended.ok().flatten().ok_or_else(|| anyhow!("{} ended with its cluster", self.name))
+        let mut exit = self.exit.clone();
+        let ended = tokio::time::timeout(LIMIT, exit.wait_for(Option::is_some)).await;
+        let ended =
+            ended.with_context(|| format!("{} does not end:\n{}", self.name, tail(&self.log, TAIL)))?;
+        ended
+            .ok()
+            .and_then(|exit| exit.clone())
+            .ok_or_else(|| anyhow!("{} ended with its cluster", self.name))
     }
 
     /// What it has written so far to both its outputs, with that of earlier
@@ -143,7 +155,6 @@ impl Process {
 
     /// Prints how it is and the end of its log, for who looks into a panic.
     pub(crate) fn print_end(&self, owner: &str) {
-        const TAIL: usize = 30;
         let state = self.exit().map_or_else(|| "running".to_owned(), |exit| exit.to_string());
         eprintln!("──── {owner} / {} ({state})", self.name);
         eprintln!("{}", tail(&self.log, TAIL));

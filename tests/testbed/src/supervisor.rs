@@ -15,6 +15,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
+use crate::control_plane::PATIENCE;
 use crate::process::{Exit, Process, Signal};
 
 /// What is to be run.
@@ -242,7 +243,8 @@ impl Line {
             .context("the cluster was stopped")?
             .write_all(text.as_bytes())
             .context("the supervisor does not listen any more")?;
-        match answer.await {
+        let answer = tokio::time::timeout(PATIENCE, answer).await;
+        match answer.context("the supervisor does not answer")? {
             Ok(Ok(pid)) => Ok((order.number, pid)),
             Ok(Err(error)) => Err(anyhow!(error)),
             Err(_) => Err(anyhow!("the supervisor ended before it answered")),

@@ -8,7 +8,15 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::place::{Place, eventually};
+use crate::place::{PATIENCE, Place, eventually};
+
+/// A controller that is told to end before it has seen what is there would wait for that, and nobody looks any more.
+#[tokio::test]
+async fn one_that_has_just_started_stops_as_well() {
+    let place = Place::shared("just-started").await;
+    let stopped = tokio::time::timeout(PATIENCE, place.double().shutdown()).await;
+    stopped.expect("it stops");
+}
 
 #[tokio::test]
 async fn a_cold_start_makes_claim_policy_and_pod() {

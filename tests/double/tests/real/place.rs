@@ -19,7 +19,7 @@ use testbed::{Cluster, STORAGE_CLASS, Testbed, progress::Console};
 use tokio::runtime::Runtime;
 
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(5);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The cluster and the runtime that its processes are watched from; both outlive every test.
 static CLUSTER: LazyLock<(Runtime, Cluster)> = LazyLock::new(|| {
