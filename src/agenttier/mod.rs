@@ -8,7 +8,7 @@ mod template;
 
 pub use names::{
     ACTION_ANNOTATION, ACTION_STOP, CLONED_FROM_SNAPSHOT_LABEL, SANDBOX_LABEL, SECRET_PURPOSE,
-    TRANSIENT_SECRETS, pod_name, workspace_claim,
+    TRANSIENT_SECRETS, WILL_RESTART, pod_name, workspace_claim,
 };
 pub use sandbox::{Sandbox, SandboxSpec, SandboxStatus, Storage, TemplateRef};
 pub use template::{

@@ -8,6 +8,8 @@ pub const CLONED_FROM_SNAPSHOT_LABEL: &str = "agenttier.io/cloned-from-snapshot"
 pub const ACTION_ANNOTATION: &str = "agenttier.io/action";
 /// The value of [`ACTION_ANNOTATION`] that stops a Sandbox.
 pub const ACTION_STOP: &str = "stop";
+/// In the message of an Error that AgentTier ends by itself, and in no other: it finds it by these words.
+pub const WILL_RESTART: &str = "before restart attempt";
 
 /// The claim that AgentTier makes for a Sandbox, or adopts as it is when it exists.
 #[must_use]

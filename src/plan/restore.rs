@@ -4,7 +4,8 @@
 //! give it (`<sandbox>-workspace`): AgentTier adopts an existing claim of that name as it is. Then the Sandbox,
 //! and at once its status `{phase: Stopped, podName, pvcName}`: a Sandbox with a pod name is never given an
 //! empty volume of the warm pool. Only then is it started, and afterwards checked to run on the volume that
-//! was made for it; one that was robbed all the same is stopped and put back.
+//! was made for it; one that was robbed all the same is stopped and put back. Nothing is written over what AgentTier
+//! has said meanwhile: it would have a pod by then that its status knows nothing of.
 //!
 //! [`next_step`] keeps no state: it may be asked again after any interruption.
 
@@ -64,12 +65,18 @@ pub struct SandboxSight {
     pub phase: String,
     /// `status.message`.
     pub message: String,
+    /// AgentTier says of an Error that it will try again by itself.
+    pub heals: bool,
     /// `status.podName` is set.
     pub has_pod_name: bool,
     /// `status.pvcName`.
     pub claim: Option<String>,
-    /// The claim that its live pod mounts, where there is a pod.
+    /// The claim that the pod mounts which its status names, where there is one that is not being deleted.
     pub mounted: Option<String>,
+    /// A pod of its own name, `<sandbox>-pod`, is there and is not being deleted.
+    pub own_pod: bool,
+    /// The pod that its status names, or that of its own name, is being deleted. It may write for as long as it takes.
+    pub pod_leaving: bool,
     /// It was told to stop and has not yet.
     pub stopping: bool,
 }
@@ -81,7 +88,7 @@ pub enum Step {
     CreateClaim,
     /// Wait until the claim is Bound.
     AwaitBound,
-    /// Make the Sandbox.
+    /// Make the Sandbox, and unless AgentTier was quicker, [park](Self::Park) it.
     CreateSandbox,
     /// Write status `{phase: Stopped, podName, pvcName}`.
     Park,
@@ -91,10 +98,11 @@ pub enum Step {
     Start,
     /// Wait until it runs.
     AwaitRunning,
-    /// It runs on another volume, or runs though it is to be left stopped: tell AgentTier to stop it, so that
-    /// it can be put back.
+    /// It runs on another volume: tell AgentTier to stop it, so that it can be put back.
     StopRobbed,
-    /// Wait until it has stopped.
+    /// It runs on its volume, and is to be left stopped: AgentTier was quicker. Tell it to stop it.
+    StopUnasked,
+    /// Wait until it has stopped, and its pod is gone.
     AwaitStopped,
     /// It runs (or was left stopped) on its own data.
     Done,
@@ -174,25 +182,31 @@ pub fn next_step(sight: &Sight, claim: &str, start: Start) -> Step {
         },
     }
     let Some(sandbox) = &sight.sandbox else { return Step::CreateSandbox };
-    let on_its_volume = sandbox.claim.as_deref() == Some(claim)
-        && sandbox.mounted.as_deref().is_none_or(|mounted| mounted == claim);
+    let on_its_volume =
+        [&sandbox.claim, &sandbox.mounted].into_iter().all(|used| used.as_deref() == Some(claim));
     // Ownership is the last thing that a sandbox is given that is to stay stopped: if it runs without, AgentTier
     // was quicker than we; if it runs with it, somebody has resumed it since.
     let runs_unasked = start == Start::Stopped && !volume.owned_by_sandbox;
     match sandbox.phase.as_str() {
-        "Error" => Step::Refuse(Refusal::SandboxError(sandbox.message.clone())),
+        "Error" if !sandbox.heals => Step::Refuse(Refusal::SandboxError(sandbox.message.clone())),
         "Stopped" if !(sandbox.claim.as_deref() == Some(claim) && sandbox.has_pod_name) => Step::Park,
+        // Stopped is said at once. And a pod that is going counts as running to whoever starts it again.
+        "Stopped" if sandbox.pod_leaving => Step::AwaitStopped,
+        // AgentTier made the pod before it said so, and stops only what runs.
+        "Stopped" if sandbox.own_pod => Step::Start,
         "Stopped" if !volume.owned_by_sandbox => Step::Adopt,
         "Stopped" if start == Start::Stopped => Step::Done,
         "Stopped" => Step::Start,
         "Running" if sandbox.stopping => Step::AwaitStopped,
-        "Running" if !on_its_volume || runs_unasked => Step::StopRobbed,
+        // Its pod is gone or going: AgentTier is about to stop it, or to start another one.
+        "Running" if sandbox.mounted.is_none() => Step::AwaitRunning,
+        "Running" if !on_its_volume => Step::StopRobbed,
+        "Running" if runs_unasked => Step::StopUnasked,
         "Running" if !volume.owned_by_sandbox => Step::Adopt,
-        "Running" if sandbox.mounted.is_some() && volume.bound => Step::Done,
+        "Running" if volume.bound => Step::Done,
         "" => Step::Park,
-        "Creating" if sandbox.claim.is_none() => Step::Park,
-        // On its way, or robbed while booting: AgentTier takes a stop only from Running. And a phase that we
-        // do not know is left to AgentTier.
+        // On its way, or robbed while booting: AgentTier takes a stop only from Running. It may have made a pod by now,
+        // so it is not stopped behind its back. And a phase that we do not know is left to AgentTier.
         _ => Step::AwaitRunning,
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::origin::Origin;
 use super::prepare::Restore;
-use crate::agenttier::{ACTION_ANNOTATION, Sandbox};
+use crate::agenttier::{ACTION_ANNOTATION, Sandbox, WILL_RESTART};
 use crate::api_error::is_forbidden;
 use crate::csi::VolumeSnapshot;
 
@@ -27,6 +27,33 @@ pub(super) struct Found {
     pub(super) snapshot: Option<VolumeSnapshot>,
     pub(super) claim: Option<PersistentVolumeClaim>,
     pub(super) sandbox: Option<Sandbox>,
+}
+
+/// The pods of the target Sandbox.
+#[derive(Debug, Default)]
+struct Pods {
+    /// The one of its own name.
+    own: Option<Pod>,
+    /// The one that its status names.
+    named: Option<Pod>,
+}
+
+impl Pods {
+    /// The claim that the named one mounts: the wanted one if it is among them.
+    fn mounted(&self, wanted: &str) -> Option<String> {
+        let named = self.named.as_ref().filter(|pod| !is_leaving(pod))?;
+        let volumes = named.spec.as_ref()?.volumes.as_ref()?;
+        let mut claims: Vec<&str> = volumes
+            .iter()
+            .filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
+            .collect();
+        claims.sort_by_key(|claim| *claim != wanted);
+        claims.first().map(|&claim| claim.to_owned())
+    }
+}
+
+fn is_leaving(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
 }
 
 /// Looks at one restore again and again.
@@ -56,9 +83,9 @@ impl<'a> Looker<'a> {
         )?;
         // Another snapshot of the same name is another recovery point.
         let snapshot = snapshot.filter(|found| found.uid().as_ref() == Some(&origin.point_uid));
-        let mounted = match sandbox.as_ref().and_then(Sandbox::pod) {
-            Some(pod) => self.mounted_claim(pod, &claim_name).await?,
-            None => None,
+        let pods = match &sandbox {
+            Some(sandbox) => self.pods(sandbox).await?,
+            None => Pods::default(),
         };
         let binds_on_first_use = match &claim {
             Some(claim) if phase(claim) != Some("Bound") => self.binds_on_first_use(claim).await?,
@@ -70,7 +97,7 @@ impl<'a> Looker<'a> {
                 usable: snapshot.is_ready() && snapshot.metadata.deletion_timestamp.is_none(),
             }),
             claim: claim.as_ref().map(|claim| claim_sight(claim, origin, sandbox_uid.as_deref())),
-            sandbox: sandbox.as_ref().map(|sandbox| sandbox_sight(sandbox, origin, mounted)),
+            sandbox: sandbox.as_ref().map(|sandbox| sandbox_sight(sandbox, origin, &pods, &claim_name)),
             binds_on_first_use,
         };
         Ok(Found { sight, snapshot, claim, sandbox })
@@ -83,17 +110,16 @@ impl<'a> Looker<'a> {
         Api::namespaced(self.client.clone(), &self.restore.order.namespace)
     }
 
-    /// The claim that a pod mounts: the wanted one if it is among them.
-    async fn mounted_claim(&self, pod: &str, wanted: &str) -> kube::Result<Option<String>> {
-        let pod = self.api::<Pod>().get_opt(pod).await?;
-        let volumes = pod.and_then(|pod| pod.spec).and_then(|spec| spec.volumes).unwrap_or_default();
-        let mut claims: Vec<String> = volumes
-            .into_iter()
-            .filter_map(|volume| volume.persistent_volume_claim)
-            .map(|source| source.claim_name)
-            .collect();
-        claims.sort_by_key(|claim| claim != wanted);
-        Ok(claims.into_iter().next())
+    async fn pods(&self, sandbox: &Sandbox) -> kube::Result<Pods> {
+        let (pods, own) = (self.api::<Pod>(), self.restore.order.target.pod());
+        let named = async {
+            match sandbox.pod() {
+                Some(named) => pods.get_opt(named).await,
+                None => Ok(None),
+            }
+        };
+        let (own, named) = futures::try_join!(pods.get_opt(&own), named)?;
+        Ok(Pods { own, named })
     }
 
     /// Whether an unbound claim waits for a pod. Its class says; to those who may not read classes, which are the
@@ -133,16 +159,19 @@ fn claim_sight(claim: &PersistentVolumeClaim, origin: &Origin, sandbox_uid: Opti
     }
 }
 
-fn sandbox_sight(sandbox: &Sandbox, origin: &Origin, mounted: Option<String>) -> SandboxSight {
-    let message = sandbox.status.as_ref().and_then(|status| status.message.clone());
+fn sandbox_sight(sandbox: &Sandbox, origin: &Origin, pods: &Pods, wanted: &str) -> SandboxSight {
+    let message = sandbox.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
     SandboxSight {
         ours: origin.made(sandbox.annotations()),
         terminating: sandbox.metadata.deletion_timestamp.is_some(),
         phase: sandbox.phase().to_owned(),
-        message: message.unwrap_or_default(),
+        heals: message.contains(WILL_RESTART),
+        message,
         has_pod_name: sandbox.pod().is_some(),
         claim: sandbox.claim().map(str::to_owned),
-        mounted,
+        mounted: pods.mounted(wanted),
+        own_pod: pods.own.as_ref().is_some_and(|pod| !is_leaving(pod)),
+        pod_leaving: [&pods.own, &pods.named].into_iter().flatten().any(is_leaving),
         stopping: sandbox.annotations().contains_key(ACTION_ANNOTATION),
     }
 }

@@ -48,10 +48,21 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
         }
         Step::CreateSandbox => {
             let Some(source) = &restore.source else { return Ok(()) };
-            sandboxes.create(&post, &render::sandbox(restore, source)).await?;
-            // Without waiting for anything: AgentTier must not get round to claiming a pool volume first.
-            let park = json!({ "status": parked(restore) });
-            sandboxes.patch_status(target, &patch, &Patch::Merge(&park)).await.map(drop)
+            let made = sandboxes.create(&post, &render::sandbox(restore, source)).await?;
+            // Without waiting for anything: AgentTier must not get round to claiming a pool volume first. What it has said
+            // by then stays: it may have a pod already.
+            let park = Patch::Json::<()>(
+                serde_json::from_value(json!([
+                    { "op": "test", "path": "/metadata/uid", "value": made.uid() },
+                    { "op": "test", "path": "/status", "value": null },
+                    { "op": "add", "path": "/status", "value": parked(restore) },
+                ]))
+                .map_err(kube::Error::SerdeError)?,
+            );
+            match sandboxes.patch_status(target, &patch, &park).await {
+                Err(kube::Error::Api(status)) if status.code == 422 => Ok(()),
+                parked => parked.map(drop),
+            }
         }
         Step::Park => {
             let body = json!({ "metadata": unchanged(found.sandbox.as_ref()), "status": parked(restore) });
@@ -62,23 +73,28 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
             let body = json!({ "metadata": unchanged(found.sandbox.as_ref()), "status": status });
             sandboxes.patch_status(target, &patch, &Patch::Merge(&body)).await.map(drop)
         }
-        Step::StopRobbed => {
+        Step::StopRobbed | Step::StopUnasked => {
             // Once it has stopped, the word would wait for it to run again, on its own volume.
             let mut metadata = unchanged(found.sandbox.as_ref());
             metadata["annotations"] = json!({ ACTION_ANNOTATION: ACTION_STOP });
             let body = json!({ "metadata": metadata });
             sandboxes.patch(target, &patch, &Patch::Merge(&body)).await.map(drop)
         }
-        Step::Adopt => match (&found.sandbox, &found.claim) {
-            (Some(sandbox), Some(claim)) => {
-                let body = json!({ "metadata": {
-                    "resourceVersion": claim.resource_version(),
-                    "ownerReferences": [render::owner(sandbox)],
-                }});
-                claims.patch(&claim.name_any(), &patch, &Patch::Merge(&body)).await.map(drop)
+        Step::Adopt => {
+            let (Some(sandbox), Some(claim)) = (&found.sandbox, &found.claim) else { return Ok(()) };
+            // Where AgentTier was quicker than the status that it was to be parked with.
+            let has = sandbox.status.as_ref().is_some_and(|status| status.agent_configure.is_some());
+            if let Some(configured) = configured(restore).filter(|_| !has) {
+                let status = json!({ "agentConfigure": configured });
+                let body = json!({ "metadata": unchanged(Some(sandbox)), "status": status });
+                sandboxes.patch_status(target, &patch, &Patch::Merge(&body)).await?;
             }
-            _ => Ok(()),
-        },
+            let body = json!({ "metadata": {
+                "resourceVersion": claim.resource_version(),
+                "ownerReferences": [render::owner(sandbox)],
+            }});
+            claims.patch(&claim.name_any(), &patch, &Patch::Merge(&body)).await.map(drop)
+        }
         Step::AwaitBound | Step::AwaitRunning | Step::AwaitStopped | Step::Done | Step::Refuse(_) => Ok(()),
     }
 }
@@ -88,12 +104,15 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
 fn parked(restore: &Restore) -> serde_json::Value {
     let target = &restore.order.target;
     let mut status = json!({ "phase": "Stopped", "podName": target.pod(), "pvcName": target.claim() });
-    let source = restore.source.as_ref().and_then(|source| source.sandbox.status.as_ref());
-    // What was installed is on the volume; without word of it AgentTier refuses to invoke the agent.
-    if let Some(configured) = source.and_then(|status| status.agent_configure.clone()) {
-        status["agentConfigure"] = configured;
+    if let Some(configured) = configured(restore) {
+        status["agentConfigure"] = configured.clone();
     }
     status
+}
+
+/// What was installed in the source. It is on the volume; without word of it AgentTier refuses to invoke the agent.
+fn configured(restore: &Restore) -> Option<&serde_json::Value> {
+    restore.source.as_ref()?.sandbox.status.as_ref()?.agent_configure.as_ref()
 }
 
 /// Makes a patch hold only for the object as it was seen.
@@ -111,7 +130,9 @@ pub(super) fn doing(step: &Step) -> &'static str {
         Step::Adopt => "make the sandbox the volume's owner",
         Step::Start => "start the sandbox",
         Step::AwaitRunning => "see the sandbox run",
-        Step::StopRobbed | Step::AwaitStopped => "stop the sandbox, which came up on another volume",
+        Step::StopRobbed => "stop the sandbox, which came up on another volume",
+        Step::StopUnasked => "stop the sandbox, which AgentTier has started",
+        Step::AwaitStopped => "see the sandbox stop",
         Step::Done | Step::Refuse(_) => "finish",
     }
 }

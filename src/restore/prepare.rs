@@ -47,8 +47,11 @@ impl Order {
             self.goes_on_with(&begun, source.as_ref())?;
             let source = match source {
                 Some(living) => Some(Source::living(living)),
-                // It may not be needed any more.
-                None => begun.recorded(client, &self).await.ok(),
+                None => match begun.recorded(client, &self).await {
+                    // It may not be needed any more.
+                    Err(RestoreError::NoRecord { .. } | RestoreError::NoTemplate { .. }) => None,
+                    recorded => Some(recorded?),
+                },
             };
             return Ok(Restore { order: self, origin: begun, source });
         }

@@ -4,6 +4,7 @@ mod interruptions;
 mod limits;
 mod moments;
 mod origins;
+mod quicker;
 mod refusals;
 pub(crate) mod rights;
 
@@ -119,7 +120,7 @@ async fn a_volume_may_bind_on_first_use() {
     assert_eq!(testbed::difference(&before, &tree), Vec::<String>::new());
 
     // Left stopped, nothing binds it, and the recovery point that it will be filled from is not pruned. Between a Sandbox and
-    // its status AgentTier may be quicker, and start it after all: it rests meanwhile.
+    // its status AgentTier may be quicker, and a volume that it starts it on is bound for good: it rests meanwhile.
     stage.stop_agenttier().await;
     let args = ["restore", "s1", "-n", TEAM, "--as", "later", "--start", "stopped", "-o", "json"];
     let restored = stage.run(&args).await.unwrap().json().unwrap();

@@ -8,6 +8,8 @@ pub(crate) const OWN_CLAIM: &str = "s1-workspace";
 const OWN_POD: &str = "s1-pod";
 const POOL_CLAIM: &str = "pool-1-pvc";
 const POOL_POD: &str = "pool-1";
+/// No sandbox is written so often.
+const WRITES: u32 = 1_000;
 
 #[derive(Debug, Clone)]
 pub(crate) struct World {
@@ -15,10 +17,20 @@ pub(crate) struct World {
     pub(crate) claim: Option<ClaimSight>,
     pub(crate) sandbox: Option<Sandbox>,
     pub(crate) binds_on_first_use: bool,
+    /// The pod of the sandbox's own name.
+    own_pod: Option<Pod>,
+    /// The pod of the pool that AgentTier took last; another one, if the sandbox does not name it, is nobody's.
+    pool_pod: Option<Pod>,
+    /// How many sandboxes were made.
+    made: u32,
     /// Warm pods that are ready to be claimed.
     pub(crate) pool: u32,
     /// How often AgentTier gave the sandbox an empty volume of the pool.
     pub(crate) thefts: u32,
+    /// AgentTier tells of Creating only together with the pod that it made.
+    late_word: bool,
+    /// What AgentTier is about to write.
+    word: Option<Word>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -31,21 +43,32 @@ pub(crate) struct Sandbox {
     pub(crate) claim: Option<&'static str>,
     stop_asked: bool,
     has_finalizer: bool,
-    pod: Option<Pod>,
+    /// Counts its writes, as `resourceVersion` does.
+    version: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Pod {
-    mounts: &'static str,
     running: bool,
+    /// It is being deleted. Until it is gone, AgentTier takes it for what it was.
+    leaving: bool,
+}
+
+/// A status of AgentTier's that holds only for the sandbox as AgentTier saw it.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    version: u32,
+    phase: &'static str,
+    pod_name: Option<&'static str>,
+    claim: Option<&'static str>,
 }
 
 /// What happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Move {
-    /// AgentTier reconciles the sandbox once.
+    /// AgentTier makes one step of a reconcile.
     Reconcile,
-    /// Pods come up; a claim that waits for its first user is bound.
+    /// Pods come up, or go; a claim that waits for its first user is bound.
     Kubelet,
     /// A claim that waits for nobody is bound.
     Provision,
@@ -60,26 +83,59 @@ pub(crate) enum Move {
 impl Sandbox {
     /// Somebody else's, of the same name.
     pub(crate) fn of_another() -> Self {
-        Self { phase: "Stopped", ..Self::default() }
+        Self { phase: "Stopped", version: u32::MAX / 2, ..Self::default() }
+    }
+
+    fn has_no_status(&self) -> bool {
+        self.phase.is_empty() && self.pod_name.is_none() && self.claim.is_none()
+    }
+
+    fn park(&mut self) {
+        self.phase = "Stopped";
+        (self.pod_name, self.claim) = (Some(OWN_POD), Some(OWN_CLAIM));
     }
 }
 
 impl World {
-    pub(crate) fn new(binds_on_first_use: bool, pool: u32) -> Self {
-        let snapshot = Some(SnapshotSight { usable: true });
-        Self { snapshot, claim: None, sandbox: None, binds_on_first_use, pool, thefts: 0 }
+    pub(crate) fn new(binds_on_first_use: bool, pool: u32, late_word: bool) -> Self {
+        Self {
+            snapshot: Some(SnapshotSight { usable: true }),
+            claim: None,
+            sandbox: None,
+            binds_on_first_use,
+            own_pod: None,
+            pool_pod: None,
+            made: 0,
+            pool,
+            thefts: 0,
+            late_word,
+            word: None,
+        }
+    }
+
+    /// The pod that the sandbox's status names, and the claim that it mounts.
+    fn named_pod(&self) -> Option<(Pod, &'static str)> {
+        match self.sandbox.as_ref()?.pod_name? {
+            POOL_POD => Some((self.pool_pod?, POOL_CLAIM)),
+            _ => Some((self.own_pod?, OWN_CLAIM)),
+        }
     }
 
     /// What the restore reads.
     pub(crate) fn sight(&self) -> Sight {
+        let named = self.named_pod();
+        let pods = [self.own_pod, named.map(|(pod, _)| pod)];
         let sandbox = self.sandbox.as_ref().map(|sandbox| SandboxSight {
             ours: sandbox.ours,
             terminating: sandbox.terminating,
             phase: sandbox.phase.into(),
             message: if sandbox.phase == "Error" { "template not found".into() } else { String::new() },
+            heals: false,
             has_pod_name: sandbox.pod_name.is_some(),
             claim: sandbox.claim.map(Into::into),
-            mounted: sandbox.pod.filter(|pod| pod.running).map(|pod| pod.mounts.into()),
+            mounted: named.filter(|(pod, _)| !pod.leaving).map(|(_, claim)| claim.into()),
+            own_pod: self.own_pod.is_some_and(|pod| !pod.leaving),
+            pod_leaving: pods.into_iter().flatten().any(|pod| pod.leaving),
             stopping: sandbox.stop_asked,
         });
         Sight {
@@ -90,35 +146,50 @@ impl World {
         }
     }
 
-    /// Does what the restore decided, perhaps a while ago: what exists by now is not made again, what is gone is
-    /// not written to.
-    pub(crate) fn act(&mut self, step: &Step) {
+    /// How often the sandbox was written; what a restore decides holds only for the sandbox that it saw.
+    pub(crate) fn version(&self) -> Option<u32> {
+        self.sandbox.as_ref().map(|sandbox| sandbox.version)
+    }
+
+    /// Does what the restore decided, perhaps a while ago, when the sandbox had that version: what exists by now is not
+    /// made again, what is gone or has changed is not written to. True: a sandbox was made, to be parked next.
+    pub(crate) fn act(&mut self, step: &Step, seen: Option<u32>) -> bool {
+        let unchanged = self.version() == seen;
         match step {
             Step::CreateClaim => {
                 self.claim.get_or_insert(ClaimSight { ours: true, ..fresh_claim() });
             }
-            Step::CreateSandbox => {
-                self.sandbox.get_or_insert_with(|| Sandbox { ours: true, ..Sandbox::default() });
+            Step::CreateSandbox if self.sandbox.is_none() => {
+                self.made += 1;
+                let version = self.made * WRITES;
+                self.sandbox = Some(Sandbox { ours: true, version, ..Sandbox::default() });
+                return true;
             }
             Step::Adopt => {
                 if let (Some(claim), Some(_)) = (&mut self.claim, &self.sandbox) {
                     claim.owned_by_sandbox = true;
                 }
             }
-            Step::Park | Step::Start | Step::StopRobbed => {
-                let Some(sandbox) = &mut self.sandbox else { return };
+            Step::Park | Step::Start | Step::StopRobbed | Step::StopUnasked if unchanged => {
+                let Some(sandbox) = &mut self.sandbox else { return false };
                 match step {
-                    Step::Park => {
-                        sandbox.phase = "Stopped";
-                        (sandbox.pod_name, sandbox.claim) = (Some(OWN_POD), Some(OWN_CLAIM));
-                        // A pod of the pool that was just claimed is nobody's now.
-                        sandbox.pod = sandbox.pod.filter(|pod| pod.mounts == OWN_CLAIM);
-                    }
+                    Step::Park => sandbox.park(),
                     Step::Start => sandbox.phase = "Creating",
                     _ => sandbox.stop_asked = true,
                 }
+                sandbox.version += 1;
             }
-            Step::AwaitBound | Step::AwaitRunning | Step::AwaitStopped | Step::Done | Step::Refuse(_) => {}
+            _ => {}
+        }
+        false
+    }
+
+    /// Parks the sandbox that was just made, unless something is said of it already.
+    pub(crate) fn park_the_new_one(&mut self) {
+        if let Some(sandbox) = self.sandbox.as_mut().filter(|sandbox| sandbox.ours && sandbox.has_no_status())
+        {
+            sandbox.park();
+            sandbox.version += 1;
         }
     }
 
@@ -136,56 +207,102 @@ impl World {
             }
             Move::FillPool => self.pool += 1,
             Move::LosePod => {
-                if let Some(sandbox) = &mut self.sandbox
-                    && sandbox.pod.take().is_some()
-                    && sandbox.phase != "Stopped"
-                {
-                    (sandbox.phase, sandbox.pod_name) = ("Creating", None);
+                let phase = self.sandbox.as_ref().map_or("", |sandbox| sandbox.phase);
+                if self.named_pod().is_some() && phase != "Stopped" {
+                    match self.sandbox.as_ref().and_then(|sandbox| sandbox.pod_name) {
+                        Some(POOL_POD) => self.pool_pod = None,
+                        _ => self.own_pod = None,
+                    }
+                    self.heal();
                 }
             }
             Move::UserStops => {
                 if let Some(sandbox) = &mut self.sandbox {
                     sandbox.stop_asked = true;
+                    sandbox.version += 1;
                 }
             }
             Move::UserResumes => {
                 if let Some(sandbox) = self.sandbox.as_mut().filter(|sandbox| sandbox.phase == "Stopped") {
                     sandbox.phase = "Creating";
+                    sandbox.version += 1;
                 }
             }
         }
     }
 
     fn reconcile(&mut self) {
+        let (word, named_pod) = (self.word.take(), self.named_pod());
         let Some(sandbox) = &mut self.sandbox else { return };
+        if let Some(word) = word {
+            // Otherwise it is a conflict, and AgentTier looks again.
+            if word.version == sandbox.version {
+                (sandbox.phase, sandbox.pod_name, sandbox.claim) = (word.phase, word.pod_name, word.claim);
+                sandbox.version += 1;
+            }
+            return;
+        }
         match sandbox.phase {
-            "" if !sandbox.has_finalizer => sandbox.has_finalizer = true,
-            "" => sandbox.phase = "Creating",
-            "Creating" if sandbox.pod_name.is_none() && self.pool > 0 => {
-                self.pool -= 1;
-                self.thefts += 1;
-                (sandbox.pod_name, sandbox.claim) = (Some(POOL_POD), Some(POOL_CLAIM));
-                sandbox.pod = Some(Pod { mounts: POOL_CLAIM, running: true });
+            "" if !sandbox.has_finalizer => {
+                sandbox.has_finalizer = true;
+                sandbox.version += 1;
             }
-            "Creating" if sandbox.pod.is_none() => {
-                // An existing claim of that name is taken as it is.
-                self.claim.get_or_insert_with(fresh_claim);
-                (sandbox.pod_name, sandbox.claim) = (Some(OWN_POD), Some(OWN_CLAIM));
-                sandbox.pod = Some(Pod { mounts: OWN_CLAIM, running: false });
+            "" if !self.late_word => {
+                sandbox.phase = "Creating";
+                sandbox.version += 1;
             }
-            "Creating" if sandbox.pod.is_some_and(|pod| pod.running) => sandbox.phase = "Running",
+            "" | "Creating" => self.boot(),
+            "Running" if named_pod.is_none() => self.heal(),
             "Running" if sandbox.stop_asked => {
-                (sandbox.phase, sandbox.pod_name, sandbox.pod) = ("Stopped", None, None);
-                sandbox.stop_asked = false;
+                let version = sandbox.version + 1;
+                (sandbox.stop_asked, sandbox.version) = (false, version);
+                let claim = sandbox.claim;
+                // The pod is asked to go, and then Stopped is said.
+                match sandbox.pod_name {
+                    Some(POOL_POD) => self.pool_pod = None,
+                    _ => self.own_pod = self.own_pod.map(|pod| Pod { leaving: true, ..pod }),
+                }
+                self.word = Some(Word { version, phase: "Stopped", pod_name: None, claim });
             }
             _ => {}
         }
     }
 
+    /// A lost pod is built anew, and the pool is asked for it first.
+    fn heal(&mut self) {
+        let Some(sandbox) = &mut self.sandbox else { return };
+        (sandbox.phase, sandbox.pod_name) = ("Creating", None);
+        sandbox.version += 1;
+    }
+
+    fn boot(&mut self) {
+        let Some(sandbox) = &self.sandbox else { return };
+        let says = |phase, pod_name, claim| {
+            Some(Word { version: sandbox.version, phase, pod_name: Some(pod_name), claim: Some(claim) })
+        };
+        if sandbox.pod_name.is_none() && self.pool > 0 {
+            self.pool -= 1;
+            self.thefts += 1;
+            self.pool_pod = Some(Pod { running: true, leaving: false });
+            self.word = says("Running", POOL_POD, POOL_CLAIM);
+            return;
+        }
+        // An existing claim of that name is taken as it is.
+        self.claim.get_or_insert_with(fresh_claim);
+        self.word = match self.own_pod {
+            None => {
+                self.own_pod = Some(Pod::default());
+                says("Creating", OWN_POD, OWN_CLAIM)
+            }
+            Some(pod) if pod.running => says("Running", OWN_POD, OWN_CLAIM),
+            Some(_) => None,
+        };
+    }
+
     fn kubelet(&mut self) {
-        let Some(pod) = self.sandbox.as_mut().and_then(|sandbox| sandbox.pod.as_mut()) else { return };
-        if pod.mounts == POOL_CLAIM {
-            pod.running = true;
+        let Some(pod) = &mut self.own_pod else { return };
+        if pod.leaving {
+            self.own_pod = None;
         } else if let Some(claim) = &mut self.claim {
             let readable = self.snapshot.is_some_and(|snapshot| snapshot.usable);
             if claim.bound {
@@ -196,10 +313,14 @@ impl World {
         }
     }
 
-    /// The sandbox's pod, if it is up, works on the restored volume.
+    /// The sandbox's pod works on the restored volume, and goes on to.
     pub(crate) fn runs_on_its_own(&self) -> bool {
-        let pod = self.sandbox.as_ref().and_then(|sandbox| sandbox.pod);
-        pod.is_some_and(|pod| pod.running && pod.mounts == OWN_CLAIM)
+        self.named_pod().is_some_and(|(pod, claim)| pod.running && !pod.leaving && claim == OWN_CLAIM)
+    }
+
+    /// Nothing writes to the restored volume.
+    pub(crate) fn rests(&self) -> bool {
+        self.own_pod.is_none()
     }
 }
 

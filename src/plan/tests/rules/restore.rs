@@ -20,6 +20,7 @@ fn sandbox(phase: &str) -> SandboxSight {
         has_pod_name: true,
         claim: Some(OWN_CLAIM.into()),
         mounted: (phase == "Running").then(|| OWN_CLAIM.into()),
+        own_pod: phase == "Running",
         ..SandboxSight::default()
     }
 }
@@ -67,16 +68,39 @@ fn a_claim_that_waits_for_its_first_user_is_not_waited_for() {
 fn a_sandbox_without_a_pod_name_or_on_another_volume_is_parked_before_it_starts() {
     let nameless = SandboxSight { has_pod_name: false, ..sandbox("Stopped") };
     let elsewhere = SandboxSight { claim: Some("pool-1-pvc".into()), ..sandbox("Stopped") };
-    let too_quick = SandboxSight { claim: None, has_pod_name: false, ..sandbox("Creating") };
-    for parked in [nameless, elsewhere, too_quick] {
+    for parked in [nameless, elsewhere] {
         assert_eq!(to_run(&sight(CLAIM, parked.clone())), Step::Park, "{parked:?}");
         assert_eq!(to_stay_stopped(&sight(CLAIM, parked.clone())), Step::Park, "{parked:?}");
+    }
+    // AgentTier may have made a pod by now, which would run on without anybody's word of it.
+    let too_quick = SandboxSight { claim: None, has_pod_name: false, ..sandbox("Creating") };
+    assert_eq!(to_run(&sight(CLAIM, too_quick.clone())), Step::AwaitRunning);
+    assert_eq!(to_stay_stopped(&sight(CLAIM, too_quick)), Step::AwaitRunning);
+}
+
+#[test]
+fn a_pod_that_is_going_is_neither_stopped_nor_running() {
+    let stopped = SandboxSight { pod_leaving: true, ..sandbox("Stopped") };
+    let running = SandboxSight { pod_leaving: true, mounted: None, own_pod: false, ..sandbox("Running") };
+    let unowned = ClaimSight { owned_by_sandbox: false, ..CLAIM };
+    for claim in [CLAIM, unowned] {
+        assert_eq!(to_run(&sight(claim, stopped.clone())), Step::AwaitStopped);
+        assert_eq!(to_stay_stopped(&sight(claim, stopped.clone())), Step::AwaitStopped);
+        assert_eq!(to_run(&sight(claim, running.clone())), Step::AwaitRunning);
+        assert_eq!(to_stay_stopped(&sight(claim, running.clone())), Step::AwaitRunning);
     }
 }
 
 #[test]
+fn a_pod_that_a_stopped_sandbox_has_all_the_same_is_taken_up_to_be_stopped() {
+    let with_a_pod = SandboxSight { own_pod: true, ..sandbox("Stopped") };
+    assert_eq!(to_stay_stopped(&sight(CLAIM, with_a_pod.clone())), Step::Start);
+    assert_eq!(to_run(&sight(CLAIM, with_a_pod)), Step::Start);
+}
+
+#[test]
 fn one_that_runs_on_another_volume_is_stopped_and_awaited() {
-    let by_status = SandboxSight { claim: Some("pool-1-pvc".into()), mounted: None, ..sandbox("Running") };
+    let by_status = SandboxSight { claim: Some("pool-1-pvc".into()), ..sandbox("Running") };
     let by_pod = SandboxSight { mounted: Some("pool-1-pvc".into()), ..sandbox("Running") };
     for robbed in [by_status, by_pod] {
         assert_eq!(to_run(&sight(CLAIM, robbed.clone())), Step::StopRobbed);
@@ -98,7 +122,7 @@ fn done_means_seen_to_run_on_an_owned_volume() {
 #[test]
 fn one_that_agenttier_booted_before_it_was_parked_is_stopped_again_where_it_is_to_stay_stopped() {
     let unowned = ClaimSight { owned_by_sandbox: false, ..CLAIM };
-    assert_eq!(to_stay_stopped(&sight(unowned, sandbox("Running"))), Step::StopRobbed);
+    assert_eq!(to_stay_stopped(&sight(unowned, sandbox("Running"))), Step::StopUnasked);
     assert_eq!(to_stay_stopped(&sight(CLAIM, sandbox("Running"))), Step::Done, "resumed by somebody since");
 }
 
@@ -129,7 +153,8 @@ fn what_is_in_the_way_is_said_before_anything_is_made() {
     let error = SandboxSight { message: "no template".into(), ..sandbox("Error") };
     let refusal = Refusal::SandboxError("no template".into());
     assert_eq!(refusal.to_string(), "AgentTier reports an error: no template");
-    assert_eq!(to_run(&sight(CLAIM, error)), Step::Refuse(refusal));
+    assert_eq!(to_run(&sight(CLAIM, error.clone())), Step::Refuse(refusal));
+    assert_eq!(to_run(&sight(CLAIM, SandboxSight { heals: true, ..error })), Step::AwaitRunning);
 }
 
 /// Otherwise it would be waited for without end: nothing can be filled from what is gone.
@@ -156,6 +181,8 @@ enum Event {
     Look,
     /// It does what it decided, however long ago.
     Act,
+    /// It is killed, and run again later.
+    Crash,
     World(Move),
     Break(Breakage),
 }
@@ -201,6 +228,7 @@ fn events(breaking: bool) -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         10 => Just(Event::Look),
         10 => Just(Event::Act),
+        1 => Just(Event::Crash),
         20 => moves.prop_map(Event::World),
         u32::from(breaking) => breakages.prop_map(Event::Break),
     ];
@@ -239,7 +267,10 @@ fn break_it(world: &mut World, breakage: Breakage) {
 struct Restore {
     world: World,
     start: Start,
-    decided: Option<Step>,
+    /// With the version of the sandbox that it saw.
+    decided: Option<(Step, Option<u32>)>,
+    /// The sandbox was made, and its status is still to be written. That may take longer than whoever made it lives.
+    parking: bool,
     stops: u32,
 }
 
@@ -247,14 +278,16 @@ impl Restore {
     fn look(&mut self) -> Step {
         let step = next_step(&self.world.sight(), OWN_CLAIM, self.start);
         self.judge(&step);
-        self.decided = Some(step.clone());
+        self.decided = Some((step.clone(), self.world.version()));
         step
     }
 
     fn act(&mut self) {
-        if let Some(step) = self.decided.take() {
-            self.stops += u32::from(step == Step::StopRobbed);
-            self.world.act(&step);
+        if std::mem::take(&mut self.parking) {
+            self.world.park_the_new_one();
+        } else if let Some((step, seen)) = self.decided.take() {
+            self.stops += u32::from(matches!(step, Step::StopRobbed | Step::StopUnasked));
+            self.parking = self.world.act(&step, seen);
         }
     }
 
@@ -270,8 +303,12 @@ impl Restore {
             Step::AwaitBound => our_claim && readable && (sandbox.is_none() || our_sandbox),
             Step::CreateSandbox => our_claim && sandbox.is_none(),
             Step::Park | Step::Adopt => our_claim && our_sandbox,
-            Step::Start => our_claim && our_sandbox && phase == "Stopped" && self.start == Start::Running,
-            Step::StopRobbed | Step::AwaitStopped => our_sandbox && phase == "Running",
+            Step::Start => {
+                let asked_for = self.start == Start::Running || !self.world.rests();
+                our_claim && our_sandbox && phase == "Stopped" && asked_for
+            }
+            Step::StopRobbed | Step::StopUnasked => our_sandbox && phase == "Running",
+            Step::AwaitStopped => our_sandbox && (phase == "Running" || !self.world.rests()),
             Step::AwaitRunning => our_claim && our_sandbox && phase != "Stopped",
             Step::Done => {
                 let sandbox = sandbox.as_ref().expect("a sandbox, or nothing is done");
@@ -282,7 +319,7 @@ impl Restore {
                     && sandbox.pod_name.is_some()
                     && match phase {
                         "Running" => self.world.runs_on_its_own(),
-                        "Stopped" => self.start == Start::Stopped,
+                        "Stopped" => self.start == Start::Stopped && self.world.rests(),
                         _ => false,
                     }
             }
@@ -320,16 +357,17 @@ impl Restore {
 
 /// Plays `cases` random histories, each with whatever `check` demands of its end.
 fn play(cases: u32, breaking: bool, check: impl Fn(&mut Restore, &Step)) {
-    let worlds = (any::<bool>(), 0_u32..3, any::<bool>(), events(breaking));
+    let worlds = (any::<bool>(), 0_u32..3, any::<bool>(), any::<bool>(), events(breaking));
     TestRunner::new(ProptestConfig::with_cases(cases))
-        .run(&worlds, |(binds_on_first_use, pool, stopped, events)| {
+        .run(&worlds, |(binds_on_first_use, pool, late_word, stopped, events)| {
             let start = if stopped { Start::Stopped } else { Start::Running };
-            let world = World::new(binds_on_first_use, pool);
-            let mut restore = Restore { world, start, decided: None, stops: 0 };
+            let world = World::new(binds_on_first_use, pool, late_word);
+            let mut restore = Restore { world, start, decided: None, parking: false, stops: 0 };
             for event in events {
                 match event {
                     Event::Look => drop(restore.look()),
                     Event::Act => restore.act(),
+                    Event::Crash => (restore.decided, restore.parking) = (None, false),
                     Event::World(next) => restore.world.make(next),
                     Event::Break(breakage) => break_it(&mut restore.world, breakage),
                 }
@@ -348,6 +386,8 @@ fn every_interleaving_ends_on_its_own_volume_with_a_warm_pool_on() {
         assert_eq!(*end, Step::Done, "nothing was broken: {:#?}", restore.world);
         *robbed.borrow_mut() += u32::from(restore.world.thefts > 0);
         *stopped.borrow_mut() += u32::from(restore.stops > 0);
+        // What was on its way for so long is of no harm.
+        restore.act();
         for _ in 0..5 {
             for next in [Move::FillPool, Move::Reconcile, Move::Kubelet] {
                 restore.world.make(next);
