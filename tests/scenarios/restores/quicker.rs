@@ -67,6 +67,7 @@ async fn one_that_is_to_stay_stopped_is_stopped_in_order_and_its_pod_awaited() {
     let (exit, told) = (process.wait().await.unwrap(), process.log().unwrap());
     assert_eq!(exit, Exit::Code(0), "{told}");
     assert!(told.contains("AgentTier was quicker and started it: stopping it"), "{told}");
+    assert!(!told.contains("starting the sandbox"), "it was called stopped while it ran: {told}");
     assert!(told.contains("sandbox team-a/still is Stopped on volume still-workspace"), "{told}");
     assert!(pods(&stage).get_opt("still-pod").await.unwrap().is_none());
     user.resume("still").await.unwrap();
