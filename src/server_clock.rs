@@ -36,7 +36,7 @@ const LONGEST_USE: Duration = Duration::from_hours(1);
 /// when somebody asks: one that is set between two answers is noticed at once.
 #[derive(Debug, Clone, Default)]
 pub struct ServerClock {
-    /// By the latest quick answer; until there is one, by the latest of all.
+    /// By the latest quick answer. Until there is one, or since it no longer holds, by the latest of all.
     latest: Arc<Mutex<Option<Measure>>>,
 }
 
@@ -153,7 +153,8 @@ impl ServerClock {
         let date = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
         let Some(measure) = date.and_then(|date| Measure::of(sent, answered, date)) else { return };
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if measure.is_quick() || !latest.as_ref().is_some_and(Measure::is_quick) {
+        let better = latest.filter(|known| known.is_quick() && !known.is_broken(answered));
+        if measure.is_quick() || better.is_none() {
             *latest = Some(measure);
         }
     }
@@ -248,11 +249,15 @@ mod tests {
         let clock = ServerClock::default();
         let sent = Instant::now();
         let answered = Moment { at: sent + round_trip, ours: Timestamp::UNIX_EPOCH };
+        measure(&clock, sent, answered, date);
+        (clock, answered)
+    }
+
+    fn measure(clock: &ServerClock, sent: Instant, answered: Moment, date: Timestamp) {
         let mut headers = HeaderMap::new();
         let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&date).expect("a date");
         headers.insert(DATE, date.parse().expect("a header"));
         clock.note(sent, answered, &headers);
-        (clock, answered)
     }
 
     fn later(moment: Moment, by: Duration) -> Moment {
@@ -281,6 +286,21 @@ mod tests {
             assert!(clock.is_due(answered));
             assert_eq!(clock.now_at(answered), date, "as early as it may be");
         }
+    }
+
+    #[test]
+    fn a_quick_answer_outweighs_slow_ones_until_the_machine_has_slept() {
+        let (clock, answered) = measured(Timestamp::UNIX_EPOCH, Duration::ZERO);
+        let slow = Duration::from_secs(39);
+        let awake = later(answered, slow);
+        measure(&clock, answered.at, awake, awake.ours);
+        assert!(clock.skew_at(awake).is_some(), "by the quick one");
+        // Its monotonic clock stood still meanwhile: a day more has passed than it says.
+        let day = SignedDuration::from_hours(24);
+        let slept = Moment { ours: awake.ours + day, ..later(awake, slow) };
+        measure(&clock, awake.at, slept, slept.ours);
+        assert!(clock.is_due(slept));
+        assert_eq!(clock.now_at(slept), slept.ours, "and not of the day before");
     }
 
     #[test]

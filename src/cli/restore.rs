@@ -129,7 +129,7 @@ fn step(screen: &Screen, step: &Step) {
         Step::Start => "starting the sandbox",
         Step::AwaitRunning => "waiting for the sandbox to run",
         Step::StopRobbed => "it came up on a warm-pool volume: stopping it to put it back",
-        Step::StopUnasked => "AgentTier was quicker and started it: stopping it",
+        Step::StopUnasked => "it runs, and is to stay stopped: stopping it",
         Step::AwaitStopped => "waiting for it to stop, and for its pod to be gone",
         Step::Done | Step::Refuse(_) => return,
     });

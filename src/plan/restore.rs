@@ -73,12 +73,22 @@ pub struct SandboxSight {
     pub claim: Option<String>,
     /// The claim that the pod mounts which its status names, where there is one that is not being deleted.
     pub mounted: Option<String>,
-    /// A pod of its own name, `<sandbox>-pod`, is there and is not being deleted.
-    pub own_pod: bool,
-    /// The pod that its status names, or that of its own name, is being deleted. It may write for as long as it takes.
-    pub pod_leaving: bool,
+    /// The pod of its own name, `<sandbox>-pod`, whether its status names it or not.
+    pub own_pod: OwnPod,
     /// It was told to stop and has not yet.
     pub stopping: bool,
+}
+
+/// A pod of the target Sandbox's own name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OwnPod {
+    /// There is none that could write to the volume.
+    #[default]
+    Absent,
+    /// It works on the volume, or is about to.
+    Up,
+    /// It is being deleted, and may write for as long as it takes.
+    Leaving,
 }
 
 /// What comes next.
@@ -182,26 +192,26 @@ pub fn next_step(sight: &Sight, claim: &str, start: Start) -> Step {
         },
     }
     let Some(sandbox) = &sight.sandbox else { return Step::CreateSandbox };
-    let on_its_volume =
-        [&sandbox.claim, &sandbox.mounted].into_iter().all(|used| used.as_deref() == Some(claim));
+    let on_its_volume = sandbox.claim.as_deref() == Some(claim)
+        && sandbox.mounted.as_deref().is_none_or(|mounted| mounted == claim);
     // Ownership is the last thing that a sandbox is given that is to stay stopped: if it runs without, AgentTier
     // was quicker than we; if it runs with it, somebody has resumed it since.
     let runs_unasked = start == Start::Stopped && !volume.owned_by_sandbox;
     match sandbox.phase.as_str() {
         "Error" if !sandbox.heals => Step::Refuse(Refusal::SandboxError(sandbox.message.clone())),
         "Stopped" if !(sandbox.claim.as_deref() == Some(claim) && sandbox.has_pod_name) => Step::Park,
-        // Stopped is said at once. And a pod that is going counts as running to whoever starts it again.
-        "Stopped" if sandbox.pod_leaving => Step::AwaitStopped,
-        // AgentTier made the pod before it said so, and stops only what runs.
-        "Stopped" if sandbox.own_pod => Step::Start,
+        // Stopped is said at once. And to AgentTier a pod that is going runs, when it starts the sandbox again.
+        "Stopped" if sandbox.own_pod == OwnPod::Leaving => Step::AwaitStopped,
+        // AgentTier made it, had no chance to say so, and took one of the pool instead. It stops only what runs.
+        "Stopped" if sandbox.own_pod == OwnPod::Up => Step::Start,
         "Stopped" if !volume.owned_by_sandbox => Step::Adopt,
         "Stopped" if start == Start::Stopped => Step::Done,
         "Stopped" => Step::Start,
         "Running" if sandbox.stopping => Step::AwaitStopped,
-        // Its pod is gone or going: AgentTier is about to stop it, or to start another one.
-        "Running" if sandbox.mounted.is_none() => Step::AwaitRunning,
         "Running" if !on_its_volume => Step::StopRobbed,
         "Running" if runs_unasked => Step::StopUnasked,
+        // Its pod is gone or going: AgentTier is about to stop it, or to start another one.
+        "Running" if sandbox.mounted.is_none() => Step::AwaitRunning,
         "Running" if !volume.owned_by_sandbox => Step::Adopt,
         "Running" if volume.bound => Step::Done,
         "" => Step::Park,

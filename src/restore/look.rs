@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agenttier_backup_plan::restore::{ClaimSight, SandboxSight, Sight, SnapshotSight};
+use agenttier_backup_plan::restore::{ClaimSight, OwnPod, SandboxSight, Sight, SnapshotSight};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{Api, Client, ResourceExt};
@@ -38,17 +38,23 @@ struct Pods {
     named: Option<Pod>,
 }
 
-impl Pods {
-    /// The claim that the named one mounts: the wanted one if it is among them.
-    fn mounted(&self, wanted: &str) -> Option<String> {
-        let named = self.named.as_ref().filter(|pod| !is_leaving(pod))?;
-        let volumes = named.spec.as_ref()?.volumes.as_ref()?;
-        let mut claims: Vec<&str> = volumes
-            .iter()
-            .filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
-            .collect();
-        claims.sort_by_key(|claim| *claim != wanted);
-        claims.first().map(|&claim| claim.to_owned())
+/// The claim that a pod mounts: the wanted one if it is among them.
+fn mounted(pod: &Pod, wanted: &str) -> Option<String> {
+    let volumes = pod.spec.as_ref()?.volumes.as_ref()?;
+    let claims = volumes.iter().filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    let claims = claims.map(|source| &source.claim_name);
+    claims.min_by_key(|claim| *claim != wanted).cloned()
+}
+
+fn own_pod(pod: &Pod, claim: &str) -> OwnPod {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let has_ended = matches!(phase, Some("Succeeded" | "Failed"));
+    if has_ended || mounted(pod, claim).as_deref() != Some(claim) {
+        OwnPod::Absent
+    } else if is_leaving(pod) {
+        OwnPod::Leaving
+    } else {
+        OwnPod::Up
     }
 }
 
@@ -111,14 +117,13 @@ impl<'a> Looker<'a> {
     }
 
     async fn pods(&self, sandbox: &Sandbox) -> kube::Result<Pods> {
-        let (pods, own) = (self.api::<Pod>(), self.restore.order.target.pod());
-        let named = async {
-            match sandbox.pod() {
-                Some(named) => pods.get_opt(named).await,
-                None => Ok(None),
-            }
+        let (pods, name) = (self.api::<Pod>(), self.restore.order.target.pod());
+        let own = pods.get_opt(&name).await?;
+        let named = match sandbox.pod() {
+            Some(named) if named == name => own.clone(),
+            Some(named) => pods.get_opt(named).await?,
+            None => None,
         };
-        let (own, named) = futures::try_join!(pods.get_opt(&own), named)?;
         Ok(Pods { own, named })
     }
 
@@ -169,9 +174,8 @@ fn sandbox_sight(sandbox: &Sandbox, origin: &Origin, pods: &Pods, wanted: &str) 
         message,
         has_pod_name: sandbox.pod().is_some(),
         claim: sandbox.claim().map(str::to_owned),
-        mounted: pods.mounted(wanted),
-        own_pod: pods.own.as_ref().is_some_and(|pod| !is_leaving(pod)),
-        pod_leaving: [&pods.own, &pods.named].into_iter().flatten().any(is_leaving),
+        mounted: pods.named.as_ref().filter(|pod| !is_leaving(pod)).and_then(|pod| mounted(pod, wanted)),
+        own_pod: pods.own.as_ref().map_or(OwnPod::Absent, |pod| own_pod(pod, wanted)),
         stopping: sandbox.annotations().contains_key(ACTION_ANNOTATION),
     }
 }

@@ -55,7 +55,7 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
                 serde_json::from_value(json!([
                     { "op": "test", "path": "/metadata/uid", "value": made.uid() },
                     { "op": "test", "path": "/status", "value": null },
-                    { "op": "add", "path": "/status", "value": parked(restore) },
+                    { "op": "add", "path": "/status", "value": parked(restore, None) },
                 ]))
                 .map_err(kube::Error::SerdeError)?,
             );
@@ -65,7 +65,8 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
             }
         }
         Step::Park => {
-            let body = json!({ "metadata": unchanged(found.sandbox.as_ref()), "status": parked(restore) });
+            let seen = found.sandbox.as_ref();
+            let body = json!({ "metadata": unchanged(seen), "status": parked(restore, seen) });
             sandboxes.patch_status(target, &patch, &Patch::Merge(&body)).await.map(drop)
         }
         Step::Start => {
@@ -83,8 +84,7 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
         Step::Adopt => {
             let (Some(sandbox), Some(claim)) = (&found.sandbox, &found.claim) else { return Ok(()) };
             // Where AgentTier was quicker than the status that it was to be parked with.
-            let has = sandbox.status.as_ref().is_some_and(|status| status.agent_configure.is_some());
-            if let Some(configured) = configured(restore).filter(|_| !has) {
+            if let Some(configured) = configured(restore, Some(sandbox)) {
                 let status = json!({ "agentConfigure": configured });
                 let body = json!({ "metadata": unchanged(Some(sandbox)), "status": status });
                 sandboxes.patch_status(target, &patch, &Patch::Merge(&body)).await?;
@@ -101,18 +101,25 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
 
 /// The status of a stopped Sandbox on the restored volume. Its pod name is what keeps AgentTier from giving
 /// it a volume of the warm pool when it is started.
-fn parked(restore: &Restore) -> serde_json::Value {
+fn parked(restore: &Restore, seen: Option<&Sandbox>) -> serde_json::Value {
     let target = &restore.order.target;
     let mut status = json!({ "phase": "Stopped", "podName": target.pod(), "pvcName": target.claim() });
-    if let Some(configured) = configured(restore) {
+    if let Some(configured) = configured(restore, seen) {
         status["agentConfigure"] = configured.clone();
     }
     status
 }
 
-/// What was installed in the source. It is on the volume; without word of it AgentTier refuses to invoke the agent.
-fn configured(restore: &Restore) -> Option<&serde_json::Value> {
-    restore.source.as_ref()?.sandbox.status.as_ref()?.agent_configure.as_ref()
+/// What was installed in the source, unless the Sandbox on the restored volume has word of something newer. It is on the
+/// volume; without word of it AgentTier refuses to invoke the agent.
+fn configured<'r>(restore: &'r Restore, seen: Option<&Sandbox>) -> Option<&'r serde_json::Value> {
+    let claim = restore.order.target.claim();
+    let newer = seen.filter(|sandbox| sandbox.claim() == Some(claim.as_str())).and_then(agent_configure);
+    restore.source.as_ref().and_then(|source| agent_configure(&source.sandbox)).filter(|_| newer.is_none())
+}
+
+fn agent_configure(sandbox: &Sandbox) -> Option<&serde_json::Value> {
+    sandbox.status.as_ref()?.agent_configure.as_ref()
 }
 
 /// Makes a patch hold only for the object as it was seen.
@@ -131,8 +138,8 @@ pub(super) fn doing(step: &Step) -> &'static str {
         Step::Start => "start the sandbox",
         Step::AwaitRunning => "see the sandbox run",
         Step::StopRobbed => "stop the sandbox, which came up on another volume",
-        Step::StopUnasked => "stop the sandbox, which AgentTier has started",
-        Step::AwaitStopped => "see the sandbox stop",
+        Step::StopUnasked => "stop the sandbox, which runs and is to stay stopped",
+        Step::AwaitStopped => "see the sandbox stop and its pod gone",
         Step::Done | Step::Refuse(_) => "finish",
     }
 }

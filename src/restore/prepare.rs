@@ -49,7 +49,7 @@ impl Order {
                 Some(living) => Some(Source::living(living)),
                 None => match begun.recorded(client, &self).await {
                     // It may not be needed any more.
-                    Err(RestoreError::NoRecord { .. } | RestoreError::NoTemplate { .. }) => None,
+                    Err(RestoreError::NoRecord { .. }) => None,
                     recorded => Some(recorded?),
                 },
             };
@@ -67,6 +67,7 @@ impl Order {
             Some(living) => Source::living(living),
             None => Source::recorded(client, &self, &point.name, point.record.as_deref()).await?,
         };
+        source.is_whole(&self)?;
         let origin = Origin {
             point: point.name,
             point_uid: point.uid,

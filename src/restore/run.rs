@@ -165,11 +165,10 @@ impl Restore {
                         left: Box::new(standing.left.clone()),
                     });
                 }
-                Step::CreateClaim | Step::CreateSandbox if self.source.is_none() => {
-                    let recorded = self.origin.recorded(client, &self.order).await;
-                    return Err(recorded.err().unwrap_or_else(|| RestoreError::no_sandbox(&self.order)));
-                }
                 step => {
+                    if matches!(step, Step::CreateClaim | Step::CreateSandbox) {
+                        self.can_be_made(client).await?;
+                    }
                     if let Err(refused) = perform(client, self, &found, step).await {
                         // What is there by now, where that can be seen.
                         if let Ok(found) = looker.look().await {
@@ -187,6 +186,15 @@ impl Restore {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         }
+    }
+
+    /// Whether there is all that its Sandbox is to be made of.
+    async fn can_be_made(&self, client: &Client) -> Result<(), RestoreError> {
+        if let Some(source) = &self.source {
+            return source.is_whole(&self.order);
+        }
+        let recorded = self.origin.recorded(client, &self.order).await;
+        Err(recorded.err().unwrap_or_else(|| RestoreError::no_sandbox(&self.order)))
     }
 
     /// What there is of this restore.

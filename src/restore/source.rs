@@ -21,19 +21,27 @@ pub(super) struct Source {
     pub(super) storage: Storage,
     /// What its successor takes over of its annotations: of one that lives nothing, it has them still.
     pub(super) annotations: BTreeMap<String, String>,
+    /// Why AgentTier would put its successor in Error for good.
+    pub(super) misses: Option<Missing>,
+}
+
+/// A template that AgentTier would look for.
+#[derive(Debug)]
+pub(super) struct Missing {
+    template: String,
+    record: String,
 }
 
 impl Source {
     pub(super) fn living(sandbox: Sandbox) -> Self {
         let storage = sandbox.spec.storage.clone().unwrap_or_default();
-        Self { sandbox, storage, annotations: BTreeMap::new() }
+        Self { sandbox, storage, annotations: BTreeMap::new(), misses: None }
     }
 
     /// The Sandbox from the record that the recovery point names.
     ///
     /// # Errors
-    /// When there is no such record, or when a template that AgentTier would look for is missing: it would put the
-    /// Sandbox in Error for good.
+    /// When there is no such record.
     pub(super) async fn recorded(
         client: &Client,
         order: &Order,
@@ -55,18 +63,26 @@ impl Source {
             let cause = format!("names a record of sandbox {:?}", recorded.name);
             return Err(RestoreError::no_record(order, point, cause));
         }
-        if let Some(template) = missing_template(client, order, recorded.spec.template_ref.clone()).await? {
-            return Err(RestoreError::NoTemplate {
-                sandbox: order.sandbox.clone(),
-                namespace: order.namespace.clone(),
-                template,
-                record: name.into(),
-            });
-        }
+        let missing = missing_template(client, order, recorded.spec.template_ref.clone()).await?;
         Ok(Self {
+            misses: missing.map(|template| Missing { template, record: name.into() }),
             sandbox: recorded.restored(),
             storage: record.spec.storage().unwrap_or_default(),
             annotations: recorded.annotations.clone(),
+        })
+    }
+
+    /// Whether a Sandbox can be made of it.
+    ///
+    /// # Errors
+    /// When a template is missing.
+    pub(super) fn is_whole(&self, order: &Order) -> Result<(), RestoreError> {
+        let Some(Missing { template, record }) = &self.misses else { return Ok(()) };
+        Err(RestoreError::NoTemplate {
+            sandbox: order.sandbox.clone(),
+            namespace: order.namespace.clone(),
+            template: template.clone(),
+            record: record.clone(),
         })
     }
 }

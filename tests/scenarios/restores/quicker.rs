@@ -45,7 +45,7 @@ fn pods(stage: &Stage) -> Api<Pod> {
 /// What AgentTier has said stays: a status over it would call a sandbox stopped whose pod writes to the volume.
 #[tokio::test]
 async fn one_that_is_to_stay_stopped_is_stopped_in_order_and_its_pod_awaited() {
-    let stage = stage("overtaken-restores").await;
+    let mut stage = stage("overtaken-restores").await;
     let before = with_a_point(&stage).await;
     let configured = json!({ "installCommandHash": "6d2f", "installExitCode": 0 });
     user(&stage).set_status("s1", json!({ "agentConfigure": configured })).await.unwrap();
@@ -66,7 +66,7 @@ async fn one_that_is_to_stay_stopped_is_stopped_in_order_and_its_pod_awaited() {
     set_finalizers(&stage, "still", &json!(null)).await;
     let (exit, told) = (process.wait().await.unwrap(), process.log().unwrap());
     assert_eq!(exit, Exit::Code(0), "{told}");
-    assert!(told.contains("AgentTier was quicker and started it: stopping it"), "{told}");
+    assert!(told.contains("it runs, and is to stay stopped: stopping it"), "{told}");
     assert!(!told.contains("starting the sandbox"), "it was called stopped while it ran: {told}");
     assert!(told.contains("sandbox team-a/still is Stopped on volume still-workspace"), "{told}");
     assert!(pods(&stage).get_opt("still-pod").await.unwrap().is_none());
@@ -82,4 +82,13 @@ async fn one_that_is_to_stay_stopped_is_stopped_in_order_and_its_pod_awaited() {
     let quick = user.sandboxes().get("quick").await.unwrap();
     assert_eq!(quick.data["status"]["agentConfigure"], configured);
     set_finalizers(&stage, "quick", &json!(null)).await;
+
+    // Ordinarily the status comes first, and there is nothing to put right.
+    stage.stop_agenttier().await;
+    let args = ["restore", "s1", "-n", TEAM, "--as", "calm", "--start", "stopped"];
+    let told = stage.run(&args).await.unwrap().good().unwrap();
+    assert!(told.contains("sandbox team-a/calm is Stopped on volume calm-workspace"), "{told}");
+    assert!(!told.contains("putting the sandbox on its volume"), "{told}");
+    let calm = user.sandboxes().get("calm").await.unwrap();
+    assert_eq!(calm.data["status"]["agentConfigure"], configured);
 }

@@ -1,7 +1,7 @@
 //! A small world for restores: one sandbox, its claim, its recovery point, and AgentTier as it behaves: its steps
 //! one at a time, its warm pool, its stops, its self-healing. Whoever moves next is the test's choice.
 
-use agenttier_backup_plan::restore::{ClaimSight, SandboxSight, Sight, SnapshotSight, Step};
+use agenttier_backup_plan::restore::{ClaimSight, OwnPod, SandboxSight, Sight, SnapshotSight, Step};
 
 /// The claim that AgentTier gives the sandbox, and that the restore fills.
 pub(crate) const OWN_CLAIM: &str = "s1-workspace";
@@ -27,8 +27,8 @@ pub(crate) struct World {
     pub(crate) pool: u32,
     /// How often AgentTier gave the sandbox an empty volume of the pool.
     pub(crate) thefts: u32,
-    /// AgentTier tells of Creating only together with the pod that it made.
-    late_word: bool,
+    /// Somebody has resumed the sandbox.
+    pub(crate) resumed: bool,
     /// What AgentTier is about to write.
     word: Option<Word>,
 }
@@ -43,6 +43,8 @@ pub(crate) struct Sandbox {
     pub(crate) claim: Option<&'static str>,
     stop_asked: bool,
     has_finalizer: bool,
+    /// In Error, AgentTier will build its lost pod anew.
+    pub(crate) heals: bool,
     /// Counts its writes, as `resourceVersion` does.
     version: u32,
 }
@@ -52,6 +54,8 @@ struct Pod {
     running: bool,
     /// It is being deleted. Until it is gone, AgentTier takes it for what it was.
     leaving: bool,
+    /// Its node is cut off: it stays as it is.
+    cut_off: bool,
 }
 
 /// A status of AgentTier's that holds only for the sandbox as AgentTier saw it.
@@ -74,6 +78,10 @@ pub(crate) enum Move {
     Provision,
     /// A warm pod gets ready.
     FillPool,
+    /// The pod's node is cut off: it is to go, and does not.
+    CutOff,
+    /// The node of the sandbox's own pod is back. That of a pool's pod may never be.
+    Reconnect,
     /// The pod's node fails, and AgentTier notices.
     LosePod,
     UserStops,
@@ -97,7 +105,7 @@ impl Sandbox {
 }
 
 impl World {
-    pub(crate) fn new(binds_on_first_use: bool, pool: u32, late_word: bool) -> Self {
+    pub(crate) fn new(binds_on_first_use: bool, pool: u32) -> Self {
         Self {
             snapshot: Some(SnapshotSight { usable: true }),
             claim: None,
@@ -108,7 +116,7 @@ impl World {
             made: 0,
             pool,
             thefts: 0,
-            late_word,
+            resumed: false,
             word: None,
         }
     }
@@ -124,18 +132,20 @@ impl World {
     /// What the restore reads.
     pub(crate) fn sight(&self) -> Sight {
         let named = self.named_pod();
-        let pods = [self.own_pod, named.map(|(pod, _)| pod)];
         let sandbox = self.sandbox.as_ref().map(|sandbox| SandboxSight {
             ours: sandbox.ours,
             terminating: sandbox.terminating,
             phase: sandbox.phase.into(),
             message: if sandbox.phase == "Error" { "template not found".into() } else { String::new() },
-            heals: false,
+            heals: sandbox.heals,
             has_pod_name: sandbox.pod_name.is_some(),
             claim: sandbox.claim.map(Into::into),
             mounted: named.filter(|(pod, _)| !pod.leaving).map(|(_, claim)| claim.into()),
-            own_pod: self.own_pod.is_some_and(|pod| !pod.leaving),
-            pod_leaving: pods.into_iter().flatten().any(|pod| pod.leaving),
+            own_pod: match self.own_pod {
+                None => OwnPod::Absent,
+                Some(Pod { leaving: false, .. }) => OwnPod::Up,
+                Some(_) => OwnPod::Leaving,
+            },
             stopping: sandbox.stop_asked,
         });
         Sight {
@@ -206,6 +216,14 @@ impl World {
                 }
             }
             Move::FillPool => self.pool += 1,
+            Move::CutOff => {
+                if let Some(pod) = self.named_pod_mut() {
+                    (pod.leaving, pod.cut_off) = (true, true);
+                }
+            }
+            Move::Reconnect => {
+                self.own_pod.take_if(|pod| pod.cut_off);
+            }
             Move::LosePod => {
                 let phase = self.sandbox.as_ref().map_or("", |sandbox| sandbox.phase);
                 if self.named_pod().is_some() && phase != "Stopped" {
@@ -226,8 +244,16 @@ impl World {
                 if let Some(sandbox) = self.sandbox.as_mut().filter(|sandbox| sandbox.phase == "Stopped") {
                     sandbox.phase = "Creating";
                     sandbox.version += 1;
+                    self.resumed = true;
                 }
             }
+        }
+    }
+
+    fn named_pod_mut(&mut self) -> Option<&mut Pod> {
+        match self.sandbox.as_ref()?.pod_name? {
+            POOL_POD => self.pool_pod.as_mut(),
+            _ => self.own_pod.as_mut(),
         }
     }
 
@@ -247,23 +273,26 @@ impl World {
                 sandbox.has_finalizer = true;
                 sandbox.version += 1;
             }
-            "" if !self.late_word => {
+            "" => {
                 sandbox.phase = "Creating";
                 sandbox.version += 1;
             }
-            "" | "Creating" => self.boot(),
-            "Running" if named_pod.is_none() => self.heal(),
+            "Creating" => self.boot(),
+            "Error" if sandbox.heals => {
+                (sandbox.phase, sandbox.heals) = ("Creating", false);
+                sandbox.version += 1;
+            }
             "Running" if sandbox.stop_asked => {
                 let version = sandbox.version + 1;
                 (sandbox.stop_asked, sandbox.version) = (false, version);
                 let claim = sandbox.claim;
                 // The pod is asked to go, and then Stopped is said.
-                match sandbox.pod_name {
-                    Some(POOL_POD) => self.pool_pod = None,
-                    _ => self.own_pod = self.own_pod.map(|pod| Pod { leaving: true, ..pod }),
+                if let Some(pod) = self.named_pod_mut() {
+                    pod.leaving = true;
                 }
                 self.word = Some(Word { version, phase: "Stopped", pod_name: None, claim });
             }
+            "Running" if named_pod.is_none() => self.heal(),
             _ => {}
         }
     }
@@ -271,7 +300,7 @@ impl World {
     /// A lost pod is built anew, and the pool is asked for it first.
     fn heal(&mut self) {
         let Some(sandbox) = &mut self.sandbox else { return };
-        (sandbox.phase, sandbox.pod_name) = ("Creating", None);
+        (sandbox.phase, sandbox.pod_name, sandbox.heals) = ("Error", None, true);
         sandbox.version += 1;
     }
 
@@ -283,7 +312,7 @@ impl World {
         if sandbox.pod_name.is_none() && self.pool > 0 {
             self.pool -= 1;
             self.thefts += 1;
-            self.pool_pod = Some(Pod { running: true, leaving: false });
+            self.pool_pod = Some(Pod { running: true, ..Pod::default() });
             self.word = says("Running", POOL_POD, POOL_CLAIM);
             return;
         }
@@ -300,10 +329,11 @@ impl World {
     }
 
     fn kubelet(&mut self) {
-        let Some(pod) = &mut self.own_pod else { return };
-        if pod.leaving {
-            self.own_pod = None;
-        } else if let Some(claim) = &mut self.claim {
+        for pods in [&mut self.own_pod, &mut self.pool_pod] {
+            pods.take_if(|pod| pod.leaving && !pod.cut_off);
+        }
+        let Some(pod) = self.own_pod.as_mut().filter(|pod| !pod.leaving) else { return };
+        if let Some(claim) = &mut self.claim {
             let readable = self.snapshot.is_some_and(|snapshot| snapshot.usable);
             if claim.bound {
                 pod.running = !claim.lost;
