@@ -18,6 +18,7 @@ mod deadline;
 pub mod leader;
 pub mod observe;
 pub mod pin;
+mod pod;
 pub mod publish;
 pub mod restore;
 pub mod schedules;

@@ -4,8 +4,8 @@
 //! give it (`<sandbox>-workspace`): AgentTier adopts an existing claim of that name as it is. Then the Sandbox,
 //! and at once its status `{phase: Stopped, podName, pvcName}`: a Sandbox with a pod name is never given an
 //! empty volume of the warm pool. Only then is it started, and afterwards checked to run on the volume that
-//! was made for it; one that was robbed all the same is stopped and put back. Nothing is written over what AgentTier
-//! has said meanwhile: it would have a pod by then that its status knows nothing of.
+//! was made for it; one that was robbed all the same is stopped and put back. Nothing is written over Creating or
+//! Running: there may be a pod by then, which the status would know nothing of.
 //!
 //! [`next_step`] keeps no state: it may be asked again after any interruption.
 
@@ -82,12 +82,12 @@ pub struct SandboxSight {
 /// A pod of the target Sandbox's own name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OwnPod {
-    /// There is none that could write to the volume.
+    /// There is none on the volume, or only what is left of one that has ended.
     #[default]
     Absent,
     /// It works on the volume, or is about to.
     Up,
-    /// It is being deleted, and may write for as long as it takes.
+    /// It is being deleted: it may write for as long as it takes, and to AgentTier it is what it was.
     Leaving,
 }
 
@@ -104,13 +104,14 @@ pub enum Step {
     Park,
     /// Make the Sandbox the claim's owner, so that deleting it deletes the volume.
     Adopt,
-    /// Set phase Creating: AgentTier boots it.
+    /// Set phase Creating: AgentTier boots it, or takes up the pod that there is.
     Start,
     /// Wait until it runs.
     AwaitRunning,
     /// It runs on another volume: tell AgentTier to stop it, so that it can be put back.
     StopRobbed,
-    /// It runs on its volume, and is to be left stopped: AgentTier was quicker. Tell it to stop it.
+    /// It runs on its volume without having been given it, or a pod of it does, and it is to be left stopped: AgentTier was
+    /// quicker. Tell it to stop it, as soon as it runs.
     StopUnasked,
     /// Wait until it has stopped, and its pod is gone.
     AwaitStopped,
@@ -200,11 +201,14 @@ pub fn next_step(sight: &Sight, claim: &str, start: Start) -> Step {
     match sandbox.phase.as_str() {
         "Error" if !sandbox.heals => Step::Refuse(Refusal::SandboxError(sandbox.message.clone())),
         "Stopped" if !(sandbox.claim.as_deref() == Some(claim) && sandbox.has_pod_name) => Step::Park,
-        // Stopped is said at once. And to AgentTier a pod that is going runs, when it starts the sandbox again.
-        "Stopped" if sandbox.own_pod == OwnPod::Leaving => Step::AwaitStopped,
-        // AgentTier made it, had no chance to say so, and took one of the pool instead. It stops only what runs.
+        // AgentTier made a pod, had no chance to say so, and took one of the pool instead. It stops only what runs.
+        "Stopped" if sandbox.own_pod == OwnPod::Up && start == Start::Stopped && !sandbox.stopping => {
+            Step::StopUnasked
+        }
         "Stopped" if sandbox.own_pod == OwnPod::Up => Step::Start,
         "Stopped" if !volume.owned_by_sandbox => Step::Adopt,
+        // Stopped is said at once.
+        "Stopped" if sandbox.own_pod == OwnPod::Leaving => Step::AwaitStopped,
         "Stopped" if start == Start::Stopped => Step::Done,
         "Stopped" => Step::Start,
         "Running" if sandbox.stopping => Step::AwaitStopped,

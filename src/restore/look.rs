@@ -13,6 +13,7 @@ use super::prepare::Restore;
 use crate::agenttier::{ACTION_ANNOTATION, Sandbox, WILL_RESTART};
 use crate::api_error::is_forbidden;
 use crate::csi::VolumeSnapshot;
+use crate::pod;
 
 /// On a claim that somebody is to provision: Kubernetes writes it at once, or, where the volume binds on first use,
 /// when a pod was scheduled. Source: the persistent volume controller.
@@ -38,28 +39,21 @@ struct Pods {
     named: Option<Pod>,
 }
 
-/// The claim that a pod mounts: the wanted one if it is among them.
-fn mounted(pod: &Pod, wanted: &str) -> Option<String> {
-    let volumes = pod.spec.as_ref()?.volumes.as_ref()?;
-    let claims = volumes.iter().filter_map(|volume| volume.persistent_volume_claim.as_ref());
-    let claims = claims.map(|source| &source.claim_name);
-    claims.min_by_key(|claim| *claim != wanted).cloned()
-}
-
-fn own_pod(pod: &Pod, claim: &str) -> OwnPod {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    let has_ended = matches!(phase, Some("Succeeded" | "Failed"));
-    if has_ended || mounted(pod, claim).as_deref() != Some(claim) {
-        OwnPod::Absent
-    } else if is_leaving(pod) {
-        OwnPod::Leaving
-    } else {
-        OwnPod::Up
+impl Pods {
+    /// The claim that the named one mounts, if it works on: the wanted one if it is among them.
+    fn mounted(&self, wanted: &str) -> Option<String> {
+        let works_on = |pod: &&Pod| !pod::is_leaving(pod) && pod::phase(pod) != "Failed";
+        let named = self.named.as_ref().filter(works_on)?;
+        pod::claims(named).min_by_key(|claim| *claim != wanted).map(str::to_owned)
     }
-}
 
-fn is_leaving(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_some()
+    fn own(&self, claim: &str) -> OwnPod {
+        match self.own.as_ref().filter(|pod| pod::claims(pod).any(|mounted| mounted == claim)) {
+            Some(pod) if pod::is_leaving(pod) => OwnPod::Leaving,
+            Some(pod) if pod::may_write(pod, claim) => OwnPod::Up,
+            _ => OwnPod::Absent,
+        }
+    }
 }
 
 /// Looks at one restore again and again.
@@ -174,8 +168,43 @@ fn sandbox_sight(sandbox: &Sandbox, origin: &Origin, pods: &Pods, wanted: &str) 
         message,
         has_pod_name: sandbox.pod().is_some(),
         claim: sandbox.claim().map(str::to_owned),
-        mounted: pods.named.as_ref().filter(|pod| !is_leaving(pod)).and_then(|pod| mounted(pod, wanted)),
-        own_pod: pods.own.as_ref().map_or(OwnPod::Absent, |pod| own_pod(pod, wanted)),
+        mounted: pods.mounted(wanted),
+        own_pod: pods.own(wanted),
         stopping: sandbox.annotations().contains_key(ACTION_ANNOTATION),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::tests::pod;
+
+    const CLAIM: &str = "s1-workspace";
+
+    fn own(own: Option<Pod>) -> OwnPod {
+        Pods { own, named: None }.own(CLAIM)
+    }
+
+    fn mounted(named: Pod) -> Option<String> {
+        Pods { own: None, named: Some(named) }.mounted(CLAIM)
+    }
+
+    #[test]
+    fn a_pod_is_leaving_until_it_is_gone_whatever_has_become_of_it() {
+        assert_eq!(own(None), OwnPod::Absent);
+        for (phase, at_work) in [("Running", OwnPod::Up), ("Pending", OwnPod::Up), ("Failed", OwnPod::Absent)]
+        {
+            assert_eq!(own(Some(pod(CLAIM, phase, false))), at_work, "{phase}");
+            assert_eq!(own(Some(pod(CLAIM, phase, true))), OwnPod::Leaving, "{phase}, being deleted");
+            assert_eq!(own(Some(pod("s2-workspace", phase, true))), OwnPod::Absent, "another's");
+        }
+    }
+
+    #[test]
+    fn what_is_going_or_has_failed_mounts_nothing() {
+        assert_eq!(mounted(pod("pool-1-pvc", "Running", false)).as_deref(), Some("pool-1-pvc"));
+        assert_eq!(mounted(pod(CLAIM, "Succeeded", false)).as_deref(), Some(CLAIM), "it did its work");
+        assert_eq!(mounted(pod(CLAIM, "Failed", false)), None);
+        assert_eq!(mounted(pod(CLAIM, "Running", true)), None);
     }
 }

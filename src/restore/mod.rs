@@ -7,6 +7,7 @@ mod error;
 mod look;
 mod order;
 mod origin;
+mod parked;
 mod perform;
 mod point;
 mod prepare;

@@ -7,6 +7,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::look::Found;
+use super::parked::{missed, parked};
 use super::prepare::Restore;
 use super::rehearsal::{Refused, rehearse};
 use super::render;
@@ -84,7 +85,7 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
         Step::Adopt => {
             let (Some(sandbox), Some(claim)) = (&found.sandbox, &found.claim) else { return Ok(()) };
             // Where AgentTier was quicker than the status that it was to be parked with.
-            if let Some(configured) = configured(restore, Some(sandbox)) {
+            if let Some(configured) = missed(restore, sandbox) {
                 let status = json!({ "agentConfigure": configured });
                 let body = json!({ "metadata": unchanged(Some(sandbox)), "status": status });
                 sandboxes.patch_status(target, &patch, &Patch::Merge(&body)).await?;
@@ -97,29 +98,6 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
         }
         Step::AwaitBound | Step::AwaitRunning | Step::AwaitStopped | Step::Done | Step::Refuse(_) => Ok(()),
     }
-}
-
-/// The status of a stopped Sandbox on the restored volume. Its pod name is what keeps AgentTier from giving
-/// it a volume of the warm pool when it is started.
-fn parked(restore: &Restore, seen: Option<&Sandbox>) -> serde_json::Value {
-    let target = &restore.order.target;
-    let mut status = json!({ "phase": "Stopped", "podName": target.pod(), "pvcName": target.claim() });
-    if let Some(configured) = configured(restore, seen) {
-        status["agentConfigure"] = configured.clone();
-    }
-    status
-}
-
-/// What was installed in the source, unless the Sandbox on the restored volume has word of something newer. It is on the
-/// volume; without word of it AgentTier refuses to invoke the agent.
-fn configured<'r>(restore: &'r Restore, seen: Option<&Sandbox>) -> Option<&'r serde_json::Value> {
-    let claim = restore.order.target.claim();
-    let newer = seen.filter(|sandbox| sandbox.claim() == Some(claim.as_str())).and_then(agent_configure);
-    restore.source.as_ref().and_then(|source| agent_configure(&source.sandbox)).filter(|_| newer.is_none())
-}
-
-fn agent_configure(sandbox: &Sandbox) -> Option<&serde_json::Value> {
-    sandbox.status.as_ref()?.agent_configure.as_ref()
 }
 
 /// Makes a patch hold only for the object as it was seen.

@@ -67,7 +67,6 @@ impl Order {
             Some(living) => Source::living(living),
             None => Source::recorded(client, &self, &point.name, point.record.as_deref()).await?,
         };
-        source.is_whole(&self)?;
         let origin = Origin {
             point: point.name,
             point_uid: point.uid,

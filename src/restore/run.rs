@@ -166,7 +166,7 @@ impl Restore {
                     });
                 }
                 step => {
-                    if matches!(step, Step::CreateClaim | Step::CreateSandbox) {
+                    if found.sandbox.is_none() {
                         self.can_be_made(client).await?;
                     }
                     if let Err(refused) = perform(client, self, &found, step).await {

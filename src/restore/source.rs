@@ -25,7 +25,7 @@ pub(super) struct Source {
     pub(super) misses: Option<Missing>,
 }
 
-/// A template that AgentTier would look for.
+/// A template that AgentTier would look for in vain.
 #[derive(Debug)]
 pub(super) struct Missing {
     template: String,

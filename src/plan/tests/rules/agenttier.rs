@@ -41,7 +41,7 @@ pub(crate) struct Sandbox {
     pub(crate) phase: &'static str,
     pub(crate) pod_name: Option<&'static str>,
     pub(crate) claim: Option<&'static str>,
-    stop_asked: bool,
+    pub(crate) stop_asked: bool,
     has_finalizer: bool,
     /// In Error, AgentTier will build its lost pod anew.
     pub(crate) heals: bool,
@@ -50,12 +50,15 @@ pub(crate) struct Sandbox {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools)] // as above
 struct Pod {
     running: bool,
     /// It is being deleted. Until it is gone, AgentTier takes it for what it was.
     leaving: bool,
     /// Its node is cut off: it stays as it is.
     cut_off: bool,
+    /// Its containers have ended, and it is Failed.
+    ended: bool,
 }
 
 /// A status of AgentTier's that holds only for the sandbox as AgentTier saw it.
@@ -82,7 +85,7 @@ pub(crate) enum Move {
     CutOff,
     /// The node of the sandbox's own pod is back. That of a pool's pod may never be.
     Reconnect,
-    /// The pod's node fails, and AgentTier notices.
+    /// The pod's node fails, and the pod is gone.
     LosePod,
     UserStops,
     UserResumes,
@@ -184,7 +187,7 @@ impl World {
                 let Some(sandbox) = &mut self.sandbox else { return false };
                 match step {
                     Step::Park => sandbox.park(),
-                    Step::Start => sandbox.phase = "Creating",
+                    Step::Start => (sandbox.phase, self.resumed) = ("Creating", false),
                     _ => sandbox.stop_asked = true,
                 }
                 sandbox.version += 1;
@@ -224,16 +227,10 @@ impl World {
             Move::Reconnect => {
                 self.own_pod.take_if(|pod| pod.cut_off);
             }
-            Move::LosePod => {
-                let phase = self.sandbox.as_ref().map_or("", |sandbox| sandbox.phase);
-                if self.named_pod().is_some() && phase != "Stopped" {
-                    match self.sandbox.as_ref().and_then(|sandbox| sandbox.pod_name) {
-                        Some(POOL_POD) => self.pool_pod = None,
-                        _ => self.own_pod = None,
-                    }
-                    self.heal();
-                }
-            }
+            Move::LosePod => match self.sandbox.as_ref().and_then(|sandbox| sandbox.pod_name) {
+                Some(POOL_POD) => self.pool_pod = None,
+                _ => self.own_pod = None,
+            },
             Move::UserStops => {
                 if let Some(sandbox) = &mut self.sandbox {
                     sandbox.stop_asked = true;
@@ -292,7 +289,7 @@ impl World {
                 }
                 self.word = Some(Word { version, phase: "Stopped", pod_name: None, claim });
             }
-            "Running" if named_pod.is_none() => self.heal(),
+            "Running" if named_pod.is_none_or(|(pod, _)| pod.ended) => self.heal(),
             _ => {}
         }
     }
@@ -323,6 +320,7 @@ impl World {
                 self.own_pod = Some(Pod::default());
                 says("Creating", OWN_POD, OWN_CLAIM)
             }
+            Some(pod) if pod.ended => says("Error", OWN_POD, OWN_CLAIM),
             Some(pod) if pod.running => says("Running", OWN_POD, OWN_CLAIM),
             Some(_) => None,
         };
@@ -330,7 +328,10 @@ impl World {
 
     fn kubelet(&mut self) {
         for pods in [&mut self.own_pod, &mut self.pool_pod] {
-            pods.take_if(|pod| pod.leaving && !pod.cut_off);
+            pods.take_if(|pod| pod.ended);
+            if let Some(pod) = pods.as_mut().filter(|pod| pod.leaving && !pod.cut_off) {
+                pod.ended = true;
+            }
         }
         let Some(pod) = self.own_pod.as_mut().filter(|pod| !pod.leaving) else { return };
         if let Some(claim) = &mut self.claim {
@@ -348,7 +349,18 @@ impl World {
         self.named_pod().is_some_and(|(pod, claim)| pod.running && !pod.leaving && claim == OWN_CLAIM)
     }
 
-    /// Nothing writes to the restored volume.
+    /// The sandbox's status or its pod is about another volume.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        let claim = self.sandbox.as_ref().and_then(|sandbox| sandbox.claim);
+        claim != Some(OWN_CLAIM) || self.named_pod().is_some_and(|(_, claim)| claim != OWN_CLAIM)
+    }
+
+    /// The pod of its own name is there, and nobody has told it to go.
+    pub(crate) fn has_own_pod(&self) -> bool {
+        self.own_pod.is_some_and(|pod| !pod.leaving)
+    }
+
+    /// Nothing writes to the restored volume, nor is anything left of what did.
     pub(crate) fn rests(&self) -> bool {
         self.own_pod.is_none()
     }

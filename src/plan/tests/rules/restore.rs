@@ -83,11 +83,14 @@ fn a_pod_that_is_going_is_neither_stopped_nor_running() {
     let stopped = SandboxSight { own_pod: OwnPod::Leaving, ..sandbox("Stopped") };
     let running = SandboxSight { mounted: None, ..sandbox("Running") };
     let unowned = ClaimSight { owned_by_sandbox: false, ..CLAIM };
-    for claim in [CLAIM, unowned] {
-        assert_eq!(to_run(&sight(claim, stopped.clone())), Step::AwaitStopped);
-        assert_eq!(to_stay_stopped(&sight(claim, stopped.clone())), Step::AwaitStopped);
-        assert_eq!(to_run(&sight(claim, running.clone())), Step::AwaitRunning);
-    }
+    assert_eq!(to_run(&sight(CLAIM, stopped.clone())), Step::AwaitStopped);
+    assert_eq!(to_stay_stopped(&sight(CLAIM, stopped.clone())), Step::AwaitStopped);
+    assert_eq!(
+        to_stay_stopped(&sight(unowned, stopped)),
+        Step::Adopt,
+        "whoever resumes it then is left alone"
+    );
+    assert_eq!(to_run(&sight(CLAIM, running.clone())), Step::AwaitRunning);
     assert_eq!(to_stay_stopped(&sight(unowned, running)), Step::StopUnasked, "whatever its pod does");
     // AgentTier says Running for as long as the pod of a dead node is there, and takes a stop.
     let robbed = SandboxSight { claim: Some("pool-1-pvc".into()), mounted: None, ..sandbox("Running") };
@@ -125,8 +128,9 @@ fn one_that_agenttier_booted_before_it_was_parked_is_stopped_again_where_it_is_t
 #[test]
 fn a_pod_that_agenttier_has_lost_sight_of_is_taken_up_to_be_stopped() {
     let lost = SandboxSight { own_pod: OwnPod::Up, ..sandbox("Stopped") };
-    assert_eq!(to_stay_stopped(&sight(CLAIM, lost.clone())), Step::Start);
-    assert_eq!(to_run(&sight(CLAIM, lost)), Step::Start);
+    assert_eq!(to_run(&sight(CLAIM, lost.clone())), Step::Start);
+    assert_eq!(to_stay_stopped(&sight(CLAIM, lost.clone())), Step::StopUnasked);
+    assert_eq!(to_stay_stopped(&sight(CLAIM, SandboxSight { stopping: true, ..lost })), Step::Start);
 }
 
 #[test]
@@ -257,7 +261,11 @@ fn break_it(world: &mut World, breakage: Breakage) {
         Breakage::SandboxByAnother => {
             world.sandbox.get_or_insert_with(Sandbox::of_another);
         }
-        Breakage::SandboxGone => world.sandbox = None,
+        Breakage::SandboxGone => {
+            world.sandbox = None;
+            // Whoever comes under its name is not its owner.
+            world.claim = world.claim.filter(|claim| !claim.owned_by_sandbox);
+        }
         Breakage::SandboxLeaving => {
             if let Some(sandbox) = &mut world.sandbox {
                 sandbox.terminating = true;
@@ -313,13 +321,17 @@ impl Restore {
             Step::Park => our_claim && our_sandbox && ["", "Stopped"].contains(&phase),
             Step::Adopt => our_claim && our_sandbox,
             Step::Start => {
-                let asked_for = self.start == Start::Running || !self.world.rests();
-                our_claim && our_sandbox && phase == "Stopped" && asked_for
+                let to_be_stopped =
+                    self.world.has_own_pod() && sandbox.as_ref().is_some_and(|it| it.stop_asked);
+                let asked_for = self.start == Start::Running || to_be_stopped;
+                let takes_up_no_leaving_pod = self.world.rests() || self.world.has_own_pod();
+                our_claim && our_sandbox && phase == "Stopped" && asked_for && takes_up_no_leaving_pod
             }
-            Step::StopRobbed => our_sandbox && phase == "Running",
+            Step::StopRobbed => our_sandbox && phase == "Running" && self.world.is_elsewhere(),
             Step::StopUnasked => {
                 let unowned = claim.is_some_and(|claim| !claim.owned_by_sandbox);
-                our_sandbox && phase == "Running" && self.start == Start::Stopped && unowned
+                let runs = phase == "Running" && unowned || phase == "Stopped" && self.world.has_own_pod();
+                our_sandbox && runs && self.start == Start::Stopped
             }
             Step::AwaitStopped => our_sandbox && (phase == "Running" || !self.world.rests()),
             Step::AwaitRunning => our_claim && our_sandbox && phase != "Stopped",
