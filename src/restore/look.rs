@@ -47,6 +47,7 @@ impl Pods {
         pod::claims(named).min_by_key(|claim| *claim != wanted).map(str::to_owned)
     }
 
+    /// What the one of its own name has to do with the claim.
     fn own(&self, claim: &str) -> OwnPod {
         match self.own.as_ref().filter(|pod| pod::claims(pod).any(|mounted| mounted == claim)) {
             Some(pod) if pod::is_leaving(pod) => OwnPod::Leaving,
