@@ -76,7 +76,7 @@ async fn write(client: &Client, restore: &Restore, found: &Found, step: &Step) -
             sandboxes.patch_status(target, &patch, &Patch::Merge(&body)).await.map(drop)
         }
         Step::StopRobbed | Step::StopUnasked => {
-            // Once it has stopped, the word would wait for it to run again, on its own volume.
+            // Had it stopped meanwhile, the word would wait for it to run again, on its own volume.
             let mut metadata = unchanged(found.sandbox.as_ref());
             metadata["annotations"] = json!({ ACTION_ANNOTATION: ACTION_STOP });
             let body = json!({ "metadata": metadata });

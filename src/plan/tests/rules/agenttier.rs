@@ -27,7 +27,7 @@ pub(crate) struct World {
     pub(crate) pool: u32,
     /// How often AgentTier gave the sandbox an empty volume of the pool.
     pub(crate) thefts: u32,
-    /// Somebody has resumed the sandbox.
+    /// Somebody has resumed the sandbox since the restore last started it.
     pub(crate) resumed: bool,
     /// What AgentTier is about to write.
     word: Option<Word>,
