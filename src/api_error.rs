@@ -2,6 +2,9 @@
 
 use kube::Error;
 
+/// In place of the words of a stream that got nothing within its limit, or of a connection that took too long to make.
+const TOO_LONG: &str = "it took too long";
+
 /// A [`kube::Error`] as one sentence for people, without its causes: they are in it.
 ///
 /// kube's own text holds the API server's whole answer, and so does every cause of it.
@@ -35,6 +38,15 @@ pub fn is_passing(error: &Error) -> bool {
     }
 }
 
+/// Whether the API server is there and only needs time: it did not answer soon enough, or says that it cannot for now.
+#[must_use]
+pub fn is_slow(error: &Error) -> bool {
+    match error {
+        Error::Api(_) => is_passing(error),
+        other => root_cause(other) == TOO_LONG,
+    }
+}
+
 /// Whether the API server refused a call, for want of a right or by an admission rule.
 #[must_use]
 pub fn is_forbidden(error: &Error) -> bool {
@@ -49,7 +61,7 @@ fn root_cause(error: &Error) -> String {
     }
     match root.to_string() {
         // What a stream says that got nothing within its limit.
-        text if text == "deadline has elapsed" => "it took too long".to_owned(),
+        text if text == "deadline has elapsed" => TOO_LONG.to_owned(),
         text => text,
     }
 }
@@ -91,5 +103,15 @@ mod tests {
             assert!(!is_passing(&answer(code, "", "")), "{code}");
         }
         assert!(is_forbidden(&answer(403, "Forbidden", "no")) && !is_forbidden(&answer(401, "", "")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_api_server_is_there_and_one_that_refuses_connections_is_not() {
+        let never = tokio::time::timeout(std::time::Duration::from_secs(30), std::future::pending::<()>());
+        let elapsed = never.await.expect_err("nothing comes");
+        let silent = Error::Service(Box::new(std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed)));
+        assert_eq!(sentence(&silent), "no answer from the API server: it took too long");
+        assert!(is_slow(&silent) && is_slow(&answer(429, "", "")) && is_slow(&answer(503, "", "")));
+        assert!(!is_slow(&refused()) && !is_slow(&answer(403, "", "")));
     }
 }

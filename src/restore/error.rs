@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::order::Order;
 use super::unchosen::{Offer, Unchosen};
 use crate::age::age;
-use crate::api_error::sentence;
+use crate::api_error::{is_slow, sentence};
 
 /// So many recovery points are offered at once.
 const OFFERS: usize = 10;
@@ -120,12 +120,12 @@ pub enum RestoreError {
         left: Box<Leftover>,
     },
     /// The API server said no.
-    #[error("cannot {doing}: {said}{left}")]
+    #[error("cannot {doing}: {}{left}", sentence(.error))]
     Api {
         /// What was being done.
         doing: String,
-        /// What the API server said.
-        said: String,
+        /// What the API server, or the way to it, said.
+        error: Box<kube::Error>,
         /// What was made before.
         left: Box<Leftover>,
     },
@@ -160,9 +160,14 @@ pub struct Leftover {
 }
 
 impl RestoreError {
-    /// A call that failed before anything was made.
-    pub(super) fn api(doing: impl Into<String>, error: &kube::Error) -> Self {
-        Self::Api { doing: doing.into(), said: sentence(error), left: Box::default() }
+    /// A call that failed; what was made before is for the one to say who knows it.
+    pub(super) fn api(doing: impl Into<String>, error: kube::Error) -> Self {
+        Self::Api { doing: doing.into(), error: Box::new(error), left: Box::default() }
+    }
+
+    /// Whether the API server is there and only needs time.
+    pub(super) fn is_slow(&self) -> bool {
+        matches!(self, Self::Api { error, .. } if is_slow(error))
     }
 
     pub(super) fn no_sandbox(order: &Order) -> Self {

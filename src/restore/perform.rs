@@ -6,10 +6,11 @@ use kube::api::Patch;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
+use super::error::RestoreError;
 use super::look::Found;
 use super::parked::{missed, parked};
 use super::prepare::Restore;
-use super::rehearsal::{Refused, rehearse};
+use super::rehearsal::rehearse;
 use super::render;
 use crate::agenttier::{ACTION_ANNOTATION, ACTION_STOP, Sandbox};
 
@@ -19,14 +20,14 @@ pub(super) async fn perform(
     restore: &Restore,
     found: &Found,
     step: &Step,
-) -> Result<(), Refused> {
+) -> Result<(), RestoreError> {
     // Whatever could refuse what comes later does so before anything is made.
     if let (Step::CreateClaim, Some(source)) = (step, &restore.source) {
         rehearse(client, restore, &render::sandbox(restore, source)).await?;
     }
     match write(client, restore, found, step).await {
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(error) => Err((doing(step), error)),
+        Err(error) => Err(RestoreError::api(doing(step), error)),
         Ok(()) => Ok(()),
     }
 }

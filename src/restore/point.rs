@@ -53,7 +53,7 @@ pub(super) async fn find_point(
     let snapshots: Api<VolumeSnapshot> = Api::namespaced(client.clone(), &order.namespace);
     if let Some(name) = &order.from {
         let named = snapshots.get_opt(name).await;
-        let named = named.map_err(|error| RestoreError::api("read recovery points", &error))?;
+        let named = named.map_err(|error| RestoreError::api("read recovery points", error))?;
         let named = named.and_then(|named| Some((Point::of(&named)?, named)));
         let Some((point, snapshot)) = named else {
             return Err(RestoreError::NoSuchPoint { name: name.clone(), namespace: order.namespace.clone() });
@@ -66,12 +66,12 @@ pub(super) async fn find_point(
     let in_use = source.claim().map_or_else(|| workspace_claim(&order.sandbox), str::to_owned);
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &order.namespace);
     let claim = claims.get_opt(&in_use).await;
-    let claim = claim.map_err(|error| RestoreError::api("read volume claims", &error))?;
+    let claim = claim.map_err(|error| RestoreError::api("read volume claims", error))?;
     let wanted = wanted(source, claim.and_then(|claim| claim.metadata.uid), order.as_of);
 
     let ours = ListParams::default().labels(&format!("{}={}", marks::MANAGED_BY, marks::US));
     let all = snapshots.list(&ours).await;
-    let all = all.map_err(|error| RestoreError::api("list recovery points", &error))?.items;
+    let all = all.map_err(|error| RestoreError::api("list recovery points", error))?.items;
     let by_name = |name: &str| all.iter().find(|snapshot| snapshot.name_any() == name).and_then(Point::of);
     let offers = |points: &[Candidate]| -> Vec<Offer> {
         let command = order.command(&order.sandbox);

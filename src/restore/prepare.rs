@@ -34,11 +34,11 @@ impl Order {
             async {
                 let sandboxes: Api<Sandbox> = Api::namespaced(client.clone(), &self.namespace);
                 let source = sandboxes.get_opt(&self.sandbox).await;
-                source.map_err(|error| RestoreError::api(format!("read sandbox {:?}", self.sandbox), &error))
+                source.map_err(|error| RestoreError::api(format!("read sandbox {:?}", self.sandbox), error))
             },
             async {
                 let claim = claims.get_opt(&self.target.claim()).await;
-                claim.map_err(|error| RestoreError::api("read volume claims", &error))
+                claim.map_err(|error| RestoreError::api("read volume claims", error))
             },
         )?;
         if let Some(begun) = claim.and_then(|claim| Origin::read(claim.annotations())) {

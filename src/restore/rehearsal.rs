@@ -5,19 +5,21 @@ use kube::api::{Patch, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
+use super::error::RestoreError;
 use super::prepare::Restore;
 use super::render;
 use crate::agenttier::Sandbox;
-
-/// What the API server refused, as a person would say it after "to", and its answer.
-pub(super) type Refused = (&'static str, kube::Error);
 
 /// Makes the writes that are to come as dry runs: quotas, admission webhooks and missing rights refuse them as they
 /// would the real ones.
 ///
 /// What is patched does not exist yet. The API server asks for the right before it looks for the object, so that
 /// "not found" means yes.
-pub(super) async fn rehearse(client: &Client, restore: &Restore, sandbox: &Sandbox) -> Result<(), Refused> {
+pub(super) async fn rehearse(
+    client: &Client,
+    restore: &Restore,
+    sandbox: &Sandbox,
+) -> Result<(), RestoreError> {
     let order = &restore.order;
     let sandboxes: Api<Sandbox> = Api::namespaced(client.clone(), &order.namespace);
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &order.namespace);
@@ -35,11 +37,11 @@ pub(super) async fn rehearse(client: &Client, restore: &Restore, sandbox: &Sandb
     passes("see the sandbox run", pods.get_opt(&order.target.pod()).await)
 }
 
-fn passes<T>(doing: &'static str, answer: kube::Result<T>) -> Result<(), Refused> {
+fn passes<T>(doing: &'static str, answer: kube::Result<T>) -> Result<(), RestoreError> {
     match answer {
         Ok(_) => Ok(()),
         // In the way by now, or not there yet: the next look tells.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(error) => Err((doing, error)),
+        Err(error) => Err(RestoreError::api(doing, error)),
     }
 }

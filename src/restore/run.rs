@@ -12,7 +12,6 @@ use super::look::{Found, Looker};
 use super::order::Order;
 use super::perform::{doing, perform};
 use super::prepare::Restore;
-use super::rehearsal::Refused;
 use crate::agenttier::Sandbox;
 use crate::api_error::{is_forbidden, is_passing, sentence};
 
@@ -72,8 +71,9 @@ struct Standing {
 
 /// Restores, until it is done or `limit` has passed. `tell` hears what happens before it does.
 ///
-/// Trouble with the API server that may pass is waited out once something may have been made. It may be run
-/// again: it goes on where it was.
+/// Trouble with the API server that may pass is waited out once something may have been made; before, as long as
+/// the API server is there: one that cannot be reached at all may be the wrong one. It may be run again: it goes on
+/// where it was.
 ///
 /// # Errors
 /// When it cannot go on, or has not come to its end in time.
@@ -87,7 +87,7 @@ pub async fn restore(
     let mut standing = Standing::default();
     let command = order.again();
     let all_of_it = Box::pin(async {
-        let restore = order.prepare(client).await?;
+        let restore = standing.prepare(client, order, &mut tell).await?;
         tell(Progress::Prepared(&restore));
         let found = restore.bring_about(client, &mut standing, &mut tell).await?;
         Ok(restore.restored(found.sandbox.as_ref(), begun.elapsed()))
@@ -103,25 +103,42 @@ pub async fn restore(
 }
 
 impl Standing {
+    /// Finds what it is made of.
+    async fn prepare(
+        &mut self,
+        client: &Client,
+        order: Order,
+        tell: &mut impl FnMut(Progress<'_>),
+    ) -> Result<Restore, RestoreError> {
+        let mut pause = LOOK_EVERY;
+        loop {
+            match order.clone().prepare(client).await {
+                Err(error) if self.away.is_some() || error.is_slow() => self.wait_out(error, tell)?,
+                prepared => {
+                    self.trouble = None;
+                    return prepared;
+                }
+            }
+            pause = sleep(pause).await;
+        }
+    }
+
     /// Says what is in the way if it may pass, and ends the restore if not.
     fn wait_out(
         &mut self,
-        (doing, error): Refused,
+        error: RestoreError,
         tell: &mut impl FnMut(Progress<'_>),
     ) -> Result<(), RestoreError> {
-        let said = sentence(&error);
+        let RestoreError::Api { doing, error, .. } = error else { return Err(error) };
         let passing = is_passing(&error);
         if passing {
             self.away = Some(Instant::now());
         }
         let just_back = self.away.is_some_and(|away| away.elapsed() < RIGHTS_ARE_READ_WITHIN);
         if !(passing || just_back && is_forbidden(&error)) {
-            return Err(RestoreError::Api {
-                doing: doing.to_owned(),
-                said,
-                left: Box::new(self.left.clone()),
-            });
+            return Err(RestoreError::Api { doing, error, left: Box::new(self.left.clone()) });
         }
+        let said = sentence(&error);
         if self.trouble.as_ref() != Some(&said) {
             tell(Progress::Trouble(&said));
             self.trouble = Some(said);
@@ -145,7 +162,7 @@ impl Restore {
             let found = match looker.look().await {
                 Ok(found) => found,
                 Err(error) => {
-                    standing.wait_out(("see what there is", error), tell)?;
+                    standing.wait_out(RestoreError::api("see what there is", error), tell)?;
                     pause = sleep(pause).await;
                     continue;
                 }
@@ -166,15 +183,18 @@ impl Restore {
                     });
                 }
                 step => {
-                    if found.sandbox.is_none() {
-                        self.can_be_made(client).await?;
-                    }
-                    if let Err(refused) = perform(client, self, &found, step).await {
+                    let done = async {
+                        if found.sandbox.is_none() {
+                            self.can_be_made(client).await?;
+                        }
+                        perform(client, self, &found, step).await
+                    };
+                    if let Err(error) = done.await {
                         // What is there by now, where that can be seen.
                         if let Ok(found) = looker.look().await {
                             standing.left = self.left(&found);
                         }
-                        standing.wait_out(refused, tell)?;
+                        standing.wait_out(error, tell)?;
                         pause = sleep(pause).await;
                         continue;
                     }

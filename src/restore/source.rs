@@ -53,7 +53,7 @@ impl Source {
         };
         let records: Api<SandboxRecord> = Api::namespaced(client.clone(), &order.namespace);
         let record = records.get_opt(name).await;
-        let record = record.map_err(|error| RestoreError::api("read the sandbox's record", &error))?;
+        let record = record.map_err(|error| RestoreError::api("read the sandbox's record", error))?;
         let Some(record) = record else {
             let cause = format!("names the record {name:?}, which is gone");
             return Err(RestoreError::no_record(order, point, cause));
@@ -123,7 +123,7 @@ async fn missing_template(
                 return Ok(Some(format!("{kind} {namespace}{name}")));
             }
             Err(error) if is_forbidden(&error) => return Ok(None),
-            Err(error) => return Err(RestoreError::api("read the sandbox's template", &error)),
+            Err(error) => return Err(RestoreError::api("read the sandbox's template", error)),
         }
     }
     Ok(None)

@@ -21,7 +21,8 @@ fn gave_up_after(text: &str, doing: &str) -> Option<u64> {
     before.rsplit_once("not finished after ")?.1.parse().ok()
 }
 
-/// However long the API server is silent, a restore ends when it was told to, and goes on later.
+/// However long the API server is silent, a restore ends when it was told to, and goes on later; one that was told
+/// nothing waits for it, as long as there is somebody to wait for.
 #[tokio::test]
 async fn a_silent_api_server_does_not_hold_a_restore_up_beyond_its_limit() {
     let stage = stage_with("frozen-restores", Options::default()).await;
@@ -49,9 +50,27 @@ async fn a_silent_api_server_does_not_hold_a_restore_up_beyond_its_limit() {
     assert!(gave_up_after(&output.text, "see what there is") >= Some(2), "{}", output.text);
     assert!(begun.elapsed() >= Duration::from_secs(2));
 
+    let args = ["restore", "s1", "-n", TEAM, "--as", "late"];
+    let process = stage.begin(&args, stage.cluster.kubeconfig()).await.unwrap();
+    until_it_says(&process, "it took too long; trying again").await;
     stage.cluster.thaw(API_SERVER).await.unwrap();
-    stage.run(&["restore", "s1", "-n", TEAM, "--as", "late"]).await.unwrap().good().unwrap();
+    let exit = tokio::time::timeout(PATIENCE, process.wait()).await.unwrap().unwrap();
+    assert_eq!(exit, Exit::Code(0), "{}", process.log().unwrap());
     runs_on(&stage, "late", &before).await;
+
+    stage.cluster.process(API_SERVER).unwrap().kill().await.unwrap();
+    let nobody_there = stage.run(&args).await.unwrap();
+    assert_eq!(nobody_there.exit, Exit::Code(1));
+    let text = &nobody_there.text;
+    assert!(text.starts_with("error: cannot read ") && text.contains("no answer"), "{text}");
+}
+
+async fn until_it_says(process: &testbed::Process, words: &str) {
+    testbed::until(&format!("the restore to say {words:?}"), PATIENCE, || async {
+        Ok(process.log()?.contains(words).then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 /// An API server that goes away and comes back, and connections that break, cost a restore some time.
@@ -84,11 +103,7 @@ async fn trouble_that_passes_is_waited_out() {
     sender.send(stage.cluster.process(API_SERVER).unwrap()).ok().unwrap();
     let args = ["restore", "s1", "-n", TEAM, "--as", "down", "--timeout", "240"];
     let process = stage.begin(&args, &kubeconfig).await.unwrap();
-    testbed::until("the restore to notice", PATIENCE, || async {
-        Ok(process.log()?.contains("; trying again").then_some(()))
-    })
-    .await
-    .unwrap();
+    until_it_says(&process, "; trying again").await;
     assert_eq!(process.exit(), None, "{}", process.log().unwrap());
     stage.cluster.restart(API_SERVER).await.unwrap();
     let exit = tokio::time::timeout(PATIENCE, process.wait()).await.unwrap().unwrap();

@@ -351,12 +351,14 @@ impl Cluster {
         self.process(name)?.signal(Signal::Stop).await
     }
 
-    /// Lets a frozen process go on.
+    /// Lets a frozen process go on. Waits until a component answers again.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When there is none of that name, or it does not come round.
     pub async fn thaw(&self, name: &str) -> Result<()> {
-        self.process(name)?.signal(Signal::Continue).await
+        let process = self.process(name)?;
+        process.signal(Signal::Continue).await?;
+        self.answers(name, &process).await
     }
 
     /// Kills a process, if it still runs, and starts it again just as before,
@@ -368,13 +370,18 @@ impl Cluster {
         let (process, launch) = self.known(name)?;
         process.kill().await?;
         let process = self.launch(name, launch).await?;
-        match name {
-            crate::control_plane::ETCD => self.etcd_answers(&process).await?,
-            API_SERVER => self.api_server_is_ready(&process).await?,
-            driver::PROCESS => self.driver_answers(&process).await?,
-            _ => {}
-        }
+        self.answers(name, &process).await?;
         Ok(process)
+    }
+
+    /// Waits until a component answers. Others are believed.
+    async fn answers(&self, name: &str, process: &Process) -> Result<()> {
+        match name {
+            crate::control_plane::ETCD => self.etcd_answers(process).await,
+            API_SERVER => self.api_server_is_ready(process).await,
+            driver::PROCESS => self.driver_answers(process).await,
+            _ => Ok(()),
+        }
     }
 
     /// Takes the cluster down and waits until every process, and the folder
