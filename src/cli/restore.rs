@@ -105,6 +105,13 @@ fn print(restored: &Restored) {
         "sandbox {}/{} is {} on volume {} ({:.1} s)",
         restored.namespace, restored.sandbox, restored.phase, restored.claim, restored.seconds
     );
+    if !restored.filled {
+        println!(
+            "the volume binds on first use: it is filled from {} when the sandbox is resumed, and the controller \
+             keeps that until then",
+            restored.recovery_point
+        );
+    }
 }
 
 fn show(screen: &Screen, progress: &Progress<'_>) {
@@ -115,6 +122,7 @@ fn show(screen: &Screen, progress: &Progress<'_>) {
             screen.say(&format!("{target} from {}, data of {}", origin.point, origin.taken_at));
         }
         Progress::Step(next) => step(screen, next),
+        Progress::Waiting(object) => screen.say(&format!("    {object}")),
         Progress::Trouble(trouble) => screen.say(&format!("  {trouble}; trying again")),
     }
 }

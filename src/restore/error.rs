@@ -132,15 +132,15 @@ pub enum RestoreError {
     /// It took too long; the same command goes on where it stopped.
     #[error(
         "not finished after {} s, while waiting to {doing}{}; to go on, run\n  {command}",
-        .after.as_secs(), .trouble.as_ref().map(|trouble| format!(" ({trouble})")).unwrap_or_default()
+        .after.as_secs(), .because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default()
     )]
     TimedOut {
         /// What was being done.
         doing: &'static str,
         /// How long it has tried.
         after: Duration,
-        /// What stood in the way in the end, where it was the API server.
-        trouble: Option<String>,
+        /// What stood in the way in the end: the API server, or else the object that did not move.
+        because: Option<String>,
         /// The command line that goes on.
         command: String,
     },

@@ -28,15 +28,16 @@ pub(super) struct Found {
     pub(super) snapshot: Option<VolumeSnapshot>,
     pub(super) claim: Option<PersistentVolumeClaim>,
     pub(super) sandbox: Option<Sandbox>,
+    pub(super) pods: Pods,
 }
 
 /// The pods of the target Sandbox.
 #[derive(Debug, Default)]
-struct Pods {
+pub(super) struct Pods {
     /// The one of its own name.
-    own: Option<Pod>,
+    pub(super) own: Option<Pod>,
     /// The one that its status names.
-    named: Option<Pod>,
+    pub(super) named: Option<Pod>,
 }
 
 impl Pods {
@@ -101,7 +102,7 @@ impl<'a> Looker<'a> {
             sandbox: sandbox.as_ref().map(|sandbox| sandbox_sight(sandbox, origin, &pods, &claim_name)),
             binds_on_first_use,
         };
-        Ok(Found { sight, snapshot, claim, sandbox })
+        Ok(Found { sight, snapshot, claim, sandbox, pods })
     }
 
     fn api<K>(&self) -> Api<K>

@@ -19,6 +19,7 @@ mod size;
 mod source;
 mod target;
 mod unchosen;
+mod waited_for;
 
 pub use error::{Leftover, RestoreError};
 pub use order::Order;

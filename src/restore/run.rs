@@ -12,11 +12,13 @@ use super::look::{Found, Looker};
 use super::order::Order;
 use super::perform::{doing, perform};
 use super::prepare::Restore;
-use crate::agenttier::Sandbox;
+use super::waited_for::waited_for;
 use crate::api_error::{is_forbidden, is_passing, sentence};
 
 /// How often to look while something else is at work.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// A wait that is longer is explained.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(10);
 /// How long to wait at most before the API server is tried again.
 const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 
@@ -38,6 +40,9 @@ pub struct Restored {
     pub taken_at: Timestamp,
     /// `Running` or `Stopped`.
     pub phase: String,
+    /// The volume holds the data. One that binds on first use and was left stopped is filled when it is started; until
+    /// then its recovery point is kept.
+    pub filled: bool,
     /// Seconds from the first look to the end.
     pub seconds: f64,
 }
@@ -49,6 +54,8 @@ pub enum Progress<'a> {
     Prepared(&'a Restore),
     /// It comes to this step.
     Step(&'a Step),
+    /// It has waited for a while, for this object as it is now.
+    Waiting(&'a str),
     /// The API server cannot be asked for the moment.
     Trouble(&'a str),
 }
@@ -61,6 +68,12 @@ const RIGHTS_ARE_READ_WITHIN: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 struct Standing {
     step: Option<Step>,
+    /// When it came to this step.
+    since: Option<Instant>,
+    /// What has to move before it can go on.
+    waits_for: Option<String>,
+    /// What has been said of that.
+    explained: Option<String>,
     /// What the API server says, or the way to it, as long as it cannot be asked.
     trouble: Option<String>,
     /// When it last could not be reached.
@@ -89,14 +102,14 @@ pub async fn restore(
     let all_of_it = Box::pin(async {
         let restore = standing.prepare(client, order, &mut tell).await?;
         tell(Progress::Prepared(&restore));
-        let found = restore.bring_about(client, &mut standing, &mut tell).await?;
-        Ok(restore.restored(found.sandbox.as_ref(), begun.elapsed()))
+        let found = Box::pin(restore.bring_about(client, &mut standing, &mut tell)).await?;
+        Ok(restore.restored(&found, begun.elapsed()))
     });
     tokio::time::timeout(limit, all_of_it).await.unwrap_or_else(|_| {
         Err(RestoreError::TimedOut {
             doing: standing.step.as_ref().map_or("see what there is", doing),
             after: begun.elapsed(),
-            trouble: standing.trouble,
+            because: standing.trouble.or(standing.waits_for),
             command,
         })
     })
@@ -120,6 +133,22 @@ impl Standing {
                 }
             }
             pause = sleep(pause).await;
+        }
+    }
+
+    /// It comes to this step, or is still there.
+    fn stands_at(&mut self, step: &Step, found: &Found, tell: &mut impl FnMut(Progress<'_>)) {
+        if self.step.as_ref() != Some(step) {
+            tell(Progress::Step(step));
+            (self.step, self.since, self.explained) = (Some(step.clone()), Some(Instant::now()), None);
+        }
+        self.waits_for = waited_for(step, found);
+        let is_long = self.since.is_some_and(|since| since.elapsed() >= EXPLAIN_AFTER);
+        if let Some(waits_for) =
+            self.waits_for.as_ref().filter(|_| is_long && self.explained != self.waits_for)
+        {
+            tell(Progress::Waiting(waits_for));
+            self.explained.clone_from(&self.waits_for);
         }
     }
 
@@ -170,10 +199,7 @@ impl Restore {
             standing.left = self.left(&found);
             let step = next_step(&found.sight, &claim, self.order.start);
             let again = standing.step.as_ref() == Some(&step);
-            if !again {
-                tell(Progress::Step(&step));
-            }
-            standing.step = Some(step.clone());
+            standing.stands_at(&step, &found, tell);
             match &step {
                 Step::Done => return Ok(found),
                 Step::Refuse(refusal) => {
@@ -229,7 +255,7 @@ impl Restore {
         }
     }
 
-    fn restored(&self, sandbox: Option<&Sandbox>, took: Duration) -> Restored {
+    fn restored(&self, found: &Found, took: Duration) -> Restored {
         Restored {
             namespace: self.order.namespace.clone(),
             sandbox: self.order.target.to_string(),
@@ -237,7 +263,8 @@ impl Restore {
             claim: self.order.target.claim(),
             recovery_point: self.origin.point.clone(),
             taken_at: self.origin.taken_at,
-            phase: sandbox.map(|sandbox| sandbox.phase().to_owned()).unwrap_or_default(),
+            phase: found.sandbox.as_ref().map(|sandbox| sandbox.phase().to_owned()).unwrap_or_default(),
+            filled: found.sight.claim.is_some_and(|claim| claim.bound),
             seconds: took.as_secs_f64(),
         }
     }

@@ -40,7 +40,6 @@ async fn the_metrics_say_what_is_in_the_cluster() {
         ("snapshots_pruned_total", 0.0),
         (r#"orders_wanted{action="TakeSnapshot"}"#, 0.0),
         (r#"deletions_suspended{reason="ClockSkew"}"#, 0.0),
-        (in_doubt, 0.0),
         ("snapshots_per_minute_allowed", 600.0),
         ("leader", 1.0),
     ] {

@@ -113,7 +113,8 @@ async fn a_volume_may_bind_on_first_use() {
     user.create_template("none-warm", serde_json::json!({})).await.unwrap();
     let before = with_a_point_of(&stage, s1).await;
     let args = ["restore", "s1", "-n", TEAM, "--as", "late", "-o", "json"];
-    assert_eq!(stage.run(&args).await.unwrap().json().unwrap()["phase"], "Running");
+    let restored = stage.run(&args).await.unwrap().json().unwrap();
+    assert_eq!((&restored["phase"], &restored["filled"]), (&json!("Running"), &json!(true)));
     let claim = claims(&stage).get("late-workspace").await.unwrap();
     assert_eq!(claim.spec.unwrap().storage_class_name.as_deref(), Some(WAITING_STORAGE_CLASS));
     let tree = stage.cluster.volume(TEAM, "late-workspace").await.unwrap().tree().unwrap();
@@ -124,7 +125,7 @@ async fn a_volume_may_bind_on_first_use() {
     stage.stop_agenttier().await;
     let args = ["restore", "s1", "-n", TEAM, "--as", "later", "--start", "stopped", "-o", "json"];
     let restored = stage.run(&args).await.unwrap().json().unwrap();
-    assert_eq!(restored["phase"], "Stopped");
+    assert_eq!((&restored["phase"], &restored["filled"]), (&json!("Stopped"), &json!(false)));
     let claim = claims(&stage).get("later-workspace").await.unwrap();
     assert_eq!(claim.status.unwrap().phase.as_deref(), Some("Pending"));
     stage.restart_agenttier(with_pool(2)).await;

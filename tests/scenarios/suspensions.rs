@@ -66,7 +66,6 @@ async fn a_clock_that_is_15_days_ahead_deletes_nothing_and_misses_nothing() {
     points_come_and_none_goes(&stage, 5).await;
     assert_eq!(prunes(&controller), 0);
     let points = stage.points(TEAM).await.unwrap().ours();
-    assert!(points.count() > 4, "one every 10 s: {:?}", points.names());
     points.one_per_slot().unwrap();
     for point in &points.0 {
         let slot: Timestamp = point.annotations()[marks::SLOT].parse().unwrap();

@@ -61,7 +61,10 @@ async fn one_that_is_to_stay_stopped_is_stopped_in_order_and_its_pod_awaited() {
     let parked = user.wait_status("still", "its own pod's name", |status| status["podName"] == "still-pod");
     assert_eq!(parked.await.unwrap().data["status"]["agentConfigure"], configured);
     let going = pods(&stage).get("still-pod").await.unwrap();
-    assert!(going.metadata.deletion_timestamp.is_some(), "{going:?}");
+    let by = going.metadata.deletion_timestamp.expect("it is being deleted").0;
+    let node = going.spec.and_then(|spec| spec.node_name).expect("it ran on a node");
+    let in_the_way = format!("pod still-pod on node {node} is being deleted, and was to be gone by {by}");
+    eventually("it names the pod", || async { Ok(process.log()?.contains(&in_the_way).then_some(())) }).await;
     assert_eq!(process.exit(), None, "{}", process.log().unwrap());
     set_finalizers(&stage, "still", &json!(null)).await;
     let (exit, told) = (process.wait().await.unwrap(), process.log().unwrap());

@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) thefts: u32,
     /// Somebody has resumed the sandbox since the restore last started it.
     pub(crate) resumed: bool,
+    /// How often AgentTier, about to boot the sandbox, met a pod of it that had ended.
+    pub(crate) ended_pods_met: u32,
     /// What AgentTier is about to write.
     word: Option<Word>,
 }
@@ -120,6 +122,7 @@ impl World {
             pool,
             thefts: 0,
             resumed: false,
+            ended_pods_met: 0,
             word: None,
         }
     }
@@ -320,7 +323,10 @@ impl World {
                 self.own_pod = Some(Pod::default());
                 says("Creating", OWN_POD, OWN_CLAIM)
             }
-            Some(pod) if pod.ended => says("Error", OWN_POD, OWN_CLAIM),
+            Some(pod) if pod.ended => {
+                self.ended_pods_met += 1;
+                says("Error", OWN_POD, OWN_CLAIM)
+            }
             Some(pod) if pod.running => says("Running", OWN_POD, OWN_CLAIM),
             Some(_) => None,
         };

@@ -416,6 +416,12 @@ fn play(cases: u32, breaking: bool, check: impl Fn(&mut Restore, &Step)) {
 fn every_interleaving_ends_on_its_own_volume_with_a_warm_pool_on() {
     let (robbed, stopped, cases) = (RefCell::new(0), RefCell::new(0), 2000);
     play(cases, false, |restore, end| {
+        // Over what is left of the pod that was stopped, AgentTier puts a sandbox in Error for good. Whoever resumes it that
+        // soon is told so; a restore never does.
+        let is_somebodys_error = restore.world.resumed && restore.world.ended_pods_met > 0;
+        if matches!(end, Step::Refuse(Refusal::SandboxError(_))) && is_somebodys_error {
+            return;
+        }
         assert_eq!(*end, Step::Done, "nothing was broken: {:#?}", restore.world);
         *robbed.borrow_mut() += u32::from(restore.world.thefts > 0);
         *stopped.borrow_mut() += u32::from(restore.stops > 0);
