@@ -24,6 +24,14 @@ pub struct StatusWriter {
     client: Client,
     leadership: Leadership,
     written: BTreeMap<String, Written>,
+    sent: BTreeMap<String, Sent>,
+}
+
+/// A status that the API server has taken.
+struct Sent {
+    status: BackupPolicyStatus,
+    /// The policy as it was seen then, by its resourceVersion: as long as that is what is seen, the status is on its way.
+    over: Option<String>,
 }
 
 /// The writes of a status until now.
@@ -55,12 +63,13 @@ impl StatusWriter {
     /// Writes through this client, while it leads.
     #[must_use]
     pub fn new(client: Client, leadership: Leadership) -> Self {
-        Self { client, leadership, written: BTreeMap::new() }
+        Self { client, leadership, written: BTreeMap::new(), sent: BTreeMap::new() }
     }
 
     /// Forgets when statuses were written: the time has leapt.
     pub fn forget(&mut self) {
         self.written.clear();
+        self.sent.clear();
     }
 
     /// Writes what is due; returns when the first policy that had to wait is to be looked at again. Nothing is worked out
@@ -74,7 +83,9 @@ impl StatusWriter {
         let now = told.now;
         let mut wake: Option<Timestamp> = None;
         let policies = &observed.policies;
-        self.written.retain(|name, _| policies.iter().any(|policy| policy.name_any() == *name));
+        let is_there = |name: &String| policies.iter().any(|policy| policy.name_any() == *name);
+        self.written.retain(|name, _| is_there(name));
+        self.sent.retain(|name, _| is_there(name));
         let ties = LazyCell::new(|| {
             ties(policies.iter().map(AsRef::as_ref), observed.namespaces.iter().map(AsRef::as_ref))
         });
@@ -90,15 +101,22 @@ impl StatusWriter {
             let mut of_policy = notices_of(&name, &ties, regime.limit);
             of_policy.extend(velero_notices(policy, told.velero));
             let status = policy_status(policy, told, &of_policy, || regime.reach(policy, observed));
-            if policy.status.as_ref() != Some(&status) {
+            let over = policy.resource_version();
+            let on_its_way =
+                self.sent.get(&name).is_some_and(|sent| sent.over == over && sent.status == status);
+            if policy.status.as_ref() != Some(&status) && !on_its_way {
                 self.written.insert(name.clone(), once_more);
-                self.send(&name, &status).await;
+                self.sent.remove(&name);
+                if self.send(&name, &status).await {
+                    self.sent.insert(name, Sent { status, over });
+                }
             }
         }
         wake
     }
 
-    async fn send(&self, name: &str, status: &BackupPolicyStatus) {
+    /// Says whether the API server has taken it.
+    async fn send(&self, name: &str, status: &BackupPolicyStatus) -> bool {
         let patch = json!({
             "apiVersion": BackupPolicy::api_version(&()),
             "kind": BackupPolicy::kind(&()),
@@ -108,23 +126,91 @@ impl StatusWriter {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&patch);
         if self.leadership.check().is_err() {
-            return;
+            return false;
         }
         let write = api.patch_status(name, &params, &patch);
         match tokio::time::timeout(crate::deadline::CALL_DEADLINE, write).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => return true,
             Ok(Err(error)) => {
                 let error = crate::api_error::sentence(&error);
                 tracing::warn!(policy = name, %error, "cannot write the policy's status");
             }
             Err(_) => tracing::warn!(policy = name, "cannot write the policy's status: no answer"),
         }
+        false
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+
+    use agenttier_backup_plan::Limits;
+    use http::{Request, Response};
+    use kube::client::Body;
+
     use super::*;
+    use crate::publish::Pace;
+    use crate::schedules::Findings;
+
+    /// An API server that answers each write with this code.
+    #[derive(Clone, Default)]
+    struct Server {
+        code: Arc<AtomicU16>,
+        writes: Arc<AtomicUsize>,
+    }
+
+    impl Server {
+        fn client(&self) -> Client {
+            let server = self.clone();
+            let service = tower::service_fn(move |_: Request<Body>| {
+                server.writes.fetch_add(1, Ordering::Relaxed);
+                let code = server.code.load(Ordering::Relaxed);
+                let body = json!({ "metadata": { "name": "p" }, "spec": {}, "code": code });
+                let body = Body::from(body.to_string().into_bytes());
+                let answer = Response::builder().status(code).body(body).expect("an answer");
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            Client::new(service, "default")
+        }
+    }
+
+    /// A policy, as it is seen at that version, and what a pass makes of it.
+    async fn pass(writer: &mut StatusWriter, version: &str, now: Timestamp) {
+        let policy = json!({
+            "apiVersion": BackupPolicy::api_version(&()), "kind": BackupPolicy::kind(&()),
+            "metadata": { "name": "p", "resourceVersion": version, "generation": 1 }, "spec": {},
+        });
+        let policy = serde_json::from_value(policy).expect("a policy");
+        let observed = Observed { policies: vec![Arc::new(policy)], ..Observed::default() };
+        let limits = Limits { snapshots_in_flight: 10, deletions_in_flight: 20, snapshots: None };
+        let (mass, velero) = (BTreeMap::new(), Findings::default());
+        let pace = Pace { limits, per_minute: 1.0 };
+        let told = Told { now, verdicts: &[], pace, suspended: &[], mass: &mass, velero: &velero };
+        writer.write(&observed, &Regime::default(), &told).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_on_its_way_is_not_sent_again() {
+        let server = Server::default();
+        server.code.store(500, Ordering::Relaxed);
+        let mut writer = StatusWriter::new(server.client(), Leadership::alone());
+        let calls = || server.writes.load(Ordering::Relaxed);
+        pass(&mut writer, "7", at(0)).await;
+        assert_eq!(calls(), 1);
+        server.code.store(200, Ordering::Relaxed);
+        pass(&mut writer, "7", at(0)).await;
+        assert_eq!(calls(), 2, "what failed is tried again");
+        pass(&mut writer, "7", at(0)).await;
+        assert_eq!(calls(), 2, "the watch is still to show it");
+        pass(&mut writer, "8", at(0)).await;
+        assert_eq!(calls(), 3, "somebody has taken it away");
+        writer.forget();
+        pass(&mut writer, "8", at(0)).await;
+        assert_eq!(calls(), 4);
+    }
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a time")
