@@ -2,9 +2,6 @@
 
 use kube::Error;
 
-/// In place of the words of a stream that got nothing within its limit, or of a connection that took too long to make.
-const TOO_LONG: &str = "it took too long";
-
 /// A [`kube::Error`] as one sentence for people, without its causes: they are in it.
 ///
 /// kube's own text holds the API server's whole answer, and so does every cause of it.
@@ -17,10 +14,10 @@ pub fn sentence(error: &Error) -> String {
         }
         Error::Api(status) => format!("the API server answers {}", status.code),
         Error::Service(_) | Error::HyperError(_) | Error::ReadEvents(_) => {
-            format!("no answer from the API server: {}", root_cause(error))
+            format!("no answer from the API server: {}", root_words(error))
         }
-        Error::SerdeError(_) => format!("the API server's answer cannot be read: {}", root_cause(error)),
-        other => match (other.to_string(), root_cause(other)) {
+        Error::SerdeError(_) => format!("the API server's answer cannot be read: {}", root_words(error)),
+        other => match (other.to_string(), root_words(other)) {
             (whole, root) if whole.contains(&root) => whole,
             (whole, root) => format!("{whole}: {root}"),
         },
@@ -38,12 +35,13 @@ pub fn is_passing(error: &Error) -> bool {
     }
 }
 
-/// Whether the API server is there and only needs time: it did not answer soon enough, or says that it cannot for now.
+/// Whether nothing speaks against an API server that only needs time: it says that it cannot for now, or nothing within
+/// the limits for an answer and for a connection. Nobody refuses the connection.
 #[must_use]
 pub fn is_slow(error: &Error) -> bool {
     match error {
         Error::Api(_) => is_passing(error),
-        other => root_cause(other) == TOO_LONG,
+        other => took_too_long(root_cause(other)),
     }
 }
 
@@ -53,21 +51,38 @@ pub fn is_forbidden(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 403)
 }
 
+/// Whether the API server refused a call, or does not know who makes it.
+#[must_use]
+pub fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if matches!(status.code, 401 | 403))
+}
+
 /// What the innermost error says: the ones around it say in which layer of the client it was.
-fn root_cause(error: &Error) -> String {
-    let mut root: &dyn std::error::Error = error;
+fn root_words(error: &Error) -> String {
+    match root_cause(error) {
+        root if took_too_long(root) => "it took too long".to_owned(),
+        root => root.to_string(),
+    }
+}
+
+fn root_cause(error: &Error) -> &(dyn std::error::Error + 'static) {
+    let mut root: &(dyn std::error::Error + 'static) = error;
     while let Some(source) = root.source() {
         root = source;
     }
-    match root.to_string() {
-        // What a stream says that got nothing within its limit.
-        text if text == "deadline has elapsed" => TOO_LONG.to_owned(),
-        text => text,
-    }
+    root
+}
+
+/// What the client says once one of its own limits has passed.
+fn took_too_long(root: &(dyn std::error::Error + 'static)) -> bool {
+    let io = root.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut && error.raw_os_error().is_none())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use kube::core::Status;
 
     use super::*;
@@ -77,7 +92,7 @@ mod tests {
     }
 
     fn refused() -> Error {
-        Error::Service(Box::new(std::io::Error::other(std::io::Error::other("Connection refused"))))
+        Error::Service(Box::new(std::io::Error::from_raw_os_error(111)))
     }
 
     #[test]
@@ -90,7 +105,7 @@ mod tests {
             sentence(&answer(429, "TooManyRequests", "")),
             "the API server answers 429 (TooManyRequests)"
         );
-        assert_eq!(sentence(&refused()), "no answer from the API server: Connection refused");
+        assert_eq!(sentence(&refused()), "no answer from the API server: Connection refused (os error 111)");
     }
 
     #[test]
@@ -109,9 +124,16 @@ mod tests {
     async fn a_silent_api_server_is_there_and_one_that_refuses_connections_is_not() {
         let never = tokio::time::timeout(std::time::Duration::from_secs(30), std::future::pending::<()>());
         let elapsed = never.await.expect_err("nothing comes");
-        let silent = Error::Service(Box::new(std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed)));
-        assert_eq!(sentence(&silent), "no answer from the API server: it took too long");
-        assert!(is_slow(&silent) && is_slow(&answer(429, "", "")) && is_slow(&answer(503, "", "")));
+        // As of a connection that does not come about, and of one on which nothing comes.
+        let unconnected = Error::Service(Box::new(std::io::Error::new(ErrorKind::TimedOut, elapsed)));
+        let unanswered = Error::Service(Box::new(std::io::Error::from(ErrorKind::TimedOut)));
+        for silent in [unconnected, unanswered] {
+            assert_eq!(sentence(&silent), "no answer from the API server: it took too long");
+            assert!(is_slow(&silent), "{silent:?}");
+        }
+        assert!(is_slow(&answer(429, "", "")) && is_slow(&answer(503, "", "")));
         assert!(!is_slow(&refused()) && !is_slow(&answer(403, "", "")));
+        assert!(is_denied(&answer(401, "", "")) && is_denied(&answer(403, "", "")));
+        assert!(!is_denied(&answer(404, "", "")));
     }
 }

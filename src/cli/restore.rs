@@ -107,8 +107,8 @@ fn print(restored: &Restored) {
     );
     if !restored.filled {
         println!(
-            "the volume binds on first use: it is filled from {} when the sandbox is resumed, and the controller \
-             keeps that until then",
+            "the volume binds on first use: it is filled from {} when the sandbox is resumed, which has to be kept \
+             until then",
             restored.recovery_point
         );
     }

@@ -32,6 +32,16 @@ struct Sent {
     status: BackupPolicyStatus,
     /// The policy as it was seen then, by its resourceVersion: as long as that is what is seen, the status is on its way.
     over: Option<String>,
+    /// When. It is not believed for ever: a restored etcd, for one, counts anew.
+    at: Timestamp,
+}
+
+impl Sent {
+    /// The policy as it will be seen, where it is on its way.
+    fn onto(&self, policy: &BackupPolicy, now: Timestamp) -> Option<BackupPolicy> {
+        let on_its_way = self.over == policy.resource_version() && now.duration_since(self.at) < EVERY;
+        on_its_way.then(|| BackupPolicy { status: Some(self.status.clone()), ..policy.clone() })
+    }
 }
 
 /// The writes of a status until now.
@@ -100,15 +110,17 @@ impl StatusWriter {
             }
             let mut of_policy = notices_of(&name, &ties, regime.limit);
             of_policy.extend(velero_notices(policy, told.velero));
-            let status = policy_status(policy, told, &of_policy, || regime.reach(policy, observed));
-            let over = policy.resource_version();
-            let on_its_way =
-                self.sent.get(&name).is_some_and(|sent| sent.over == over && sent.status == status);
-            if policy.status.as_ref() != Some(&status) && !on_its_way {
-                self.written.insert(name.clone(), once_more);
+            // What is on its way is built upon: its conditions have changed when it says.
+            let to_come = self.sent.get(&name).and_then(|sent| sent.onto(policy, now));
+            let seen = to_come.as_ref().unwrap_or(policy);
+            let status = policy_status(seen, told, &of_policy, || regime.reach(policy, observed));
+            if to_come.is_none() {
                 self.sent.remove(&name);
+            }
+            if seen.status.as_ref() != Some(&status) {
+                self.written.insert(name.clone(), once_more);
                 if self.send(&name, &status).await {
-                    self.sent.insert(name, Sent { status, over });
+                    self.sent.insert(name, Sent { status, over: policy.resource_version(), at: now });
                 }
             }
         }
@@ -198,18 +210,22 @@ mod tests {
         server.code.store(500, Ordering::Relaxed);
         let mut writer = StatusWriter::new(server.client(), Leadership::alone());
         let calls = || server.writes.load(Ordering::Relaxed);
-        pass(&mut writer, "7", at(0)).await;
+        pass(&mut writer, "7", at(100)).await;
         assert_eq!(calls(), 1);
         server.code.store(200, Ordering::Relaxed);
-        pass(&mut writer, "7", at(0)).await;
+        pass(&mut writer, "7", at(101)).await;
         assert_eq!(calls(), 2, "what failed is tried again");
-        pass(&mut writer, "7", at(0)).await;
+        pass(&mut writer, "7", at(103)).await;
         assert_eq!(calls(), 2, "the watch is still to show it");
-        pass(&mut writer, "8", at(0)).await;
+        pass(&mut writer, "8", at(105)).await;
         assert_eq!(calls(), 3, "somebody has taken it away");
+        pass(&mut writer, "8", at(164)).await;
+        assert_eq!(calls(), 3);
+        pass(&mut writer, "8", at(165)).await;
+        assert_eq!(calls(), 4, "nothing is on its way for so long");
         writer.forget();
-        pass(&mut writer, "8", at(0)).await;
-        assert_eq!(calls(), 4);
+        pass(&mut writer, "8", at(166)).await;
+        assert_eq!(calls(), 5);
     }
 
     fn at(second: i64) -> Timestamp {

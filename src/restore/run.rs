@@ -13,7 +13,7 @@ use super::order::Order;
 use super::perform::{doing, perform};
 use super::prepare::Restore;
 use super::waited_for::waited_for;
-use crate::api_error::{is_forbidden, is_passing, sentence};
+use crate::api_error::{is_denied, is_passing, sentence};
 
 /// How often to look while something else is at work.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -60,15 +60,15 @@ pub enum Progress<'a> {
     Trouble(&'a str),
 }
 
-/// An API server that comes back refuses everybody until it has read who may do what: some seconds, and more where the
-/// machine is busy. So long it is not believed.
+/// An API server that comes back refuses everybody until it has read who is who and may do what: some seconds, and more
+/// where the machine is busy. So long it is not believed.
 const RIGHTS_ARE_READ_WITHIN: Duration = Duration::from_mins(1);
 
 /// Where a restore stands, for whoever has to end it.
 #[derive(Debug, Default)]
 struct Standing {
     step: Option<Step>,
-    /// When it came to this step.
+    /// Since when it has been at this step, without a word since.
     since: Option<Instant>,
     /// What has to move before it can go on.
     waits_for: Option<String>,
@@ -85,8 +85,7 @@ struct Standing {
 /// Restores, until it is done or `limit` has passed. `tell` hears what happens before it does.
 ///
 /// Trouble with the API server that may pass is waited out once something may have been made; before, as long as
-/// the API server is there: one that cannot be reached at all may be the wrong one. It may be run again: it goes on
-/// where it was.
+/// nobody refuses the connection: then it may be the wrong address. It may be run again: it goes on where it was.
 ///
 /// # Errors
 /// When it cannot go on, or has not come to its end in time.
@@ -148,6 +147,7 @@ impl Standing {
             self.waits_for.as_ref().filter(|_| is_long && self.explained != self.waits_for)
         {
             tell(Progress::Waiting(waits_for));
+            self.since = Some(Instant::now());
             self.explained.clone_from(&self.waits_for);
         }
     }
@@ -164,7 +164,7 @@ impl Standing {
             self.away = Some(Instant::now());
         }
         let just_back = self.away.is_some_and(|away| away.elapsed() < RIGHTS_ARE_READ_WITHIN);
-        if !(passing || just_back && is_forbidden(&error)) {
+        if !(passing || just_back && is_denied(&error)) {
             return Err(RestoreError::Api { doing, error, left: Box::new(self.left.clone()) });
         }
         let said = sentence(&error);

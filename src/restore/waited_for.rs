@@ -12,11 +12,10 @@ use crate::pod;
 pub(super) fn waited_for(step: &Step, found: &Found) -> Option<String> {
     match step {
         Step::AwaitBound => found.claim.as_ref().map(claim),
-        Step::AwaitRunning => {
+        Step::AwaitRunning | Step::AwaitStopped => {
             let said: Vec<_> = found.sandbox.iter().map(sandbox).chain(pods(&found.pods)).collect();
             (!said.is_empty()).then(|| said.join("; "))
         }
-        Step::AwaitStopped => pods(&found.pods).next(),
         _ => None,
     }
 }
@@ -38,9 +37,12 @@ fn sandbox(sandbox: &Sandbox) -> String {
     format!("sandbox {} {phase}{message}", sandbox.name_any())
 }
 
-/// The pod of the sandbox's own name, or else the one that its status names.
 fn pods(pods: &Pods) -> impl Iterator<Item = String> {
-    pods.own.iter().chain(pods.named.iter()).take(1).map(pod)
+    let another = pods
+        .named
+        .as_ref()
+        .filter(|named| pods.own.as_ref().map(ResourceExt::name_any) != Some(named.name_any()));
+    pods.own.iter().chain(another).map(pod)
 }
 
 fn pod(pod: &Pod) -> String {

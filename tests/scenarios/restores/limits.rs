@@ -51,7 +51,8 @@ async fn a_silent_api_server_does_not_hold_a_restore_up_beyond_its_limit() {
     assert!(begun.elapsed() >= Duration::from_secs(2));
 
     let args = ["restore", "s1", "-n", TEAM, "--as", "late"];
-    let process = stage.begin(&args, stage.cluster.kubeconfig()).await.unwrap();
+    // Through the proxy, so that there is a connection, and no answer.
+    let process = stage.begin(&args, &kubeconfig).await.unwrap();
     until_it_says(&process, "it took too long; trying again").await;
     stage.cluster.thaw(API_SERVER).await.unwrap();
     let exit = tokio::time::timeout(PATIENCE, process.wait()).await.unwrap().unwrap();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use agenttier_backup::agenttier::pod_name;
+use anyhow::Context as _;
 use double::Phase;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams};
@@ -60,11 +61,14 @@ async fn one_that_is_to_stay_stopped_is_stopped_in_order_and_its_pod_awaited() {
     let user = user(&stage);
     let parked = user.wait_status("still", "its own pod's name", |status| status["podName"] == "still-pod");
     assert_eq!(parked.await.unwrap().data["status"]["agentConfigure"], configured);
-    let going = pods(&stage).get("still-pod").await.unwrap();
-    let by = going.metadata.deletion_timestamp.expect("it is being deleted").0;
-    let node = going.spec.and_then(|spec| spec.node_name).expect("it ran on a node");
-    let in_the_way = format!("pod still-pod on node {node} is being deleted, and was to be gone by {by}");
-    eventually("it names the pod", || async { Ok(process.log()?.contains(&in_the_way).then_some(())) }).await;
+    eventually("it names the pod, its node, and when it was to be gone", || async {
+        let going = pods(&stage).get("still-pod").await?;
+        let by = going.metadata.deletion_timestamp.context("it is being deleted")?.0;
+        let node = going.spec.and_then(|spec| spec.node_name).context("it ran on a node")?;
+        let in_the_way = format!("pod still-pod on node {node} is being deleted, and was to be gone by {by}");
+        Ok(process.log()?.contains(&in_the_way).then_some(()))
+    })
+    .await;
     assert_eq!(process.exit(), None, "{}", process.log().unwrap());
     set_finalizers(&stage, "still", &json!(null)).await;
     let (exit, told) = (process.wait().await.unwrap(), process.log().unwrap());

@@ -351,7 +351,7 @@ impl Cluster {
         self.process(name)?.signal(Signal::Stop).await
     }
 
-    /// Lets a frozen process go on. Waits until a component answers again.
+    /// Lets a frozen process go on. Waits until etcd, or the API server, answers again.
     ///
     /// # Errors
     /// When there is none of that name, or it does not come round.

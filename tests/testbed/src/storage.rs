@@ -19,7 +19,8 @@ pub const SNAPSHOT_CLASS: &str = "dir";
 impl Cluster {
     pub(crate) async fn start_storage(&self) -> Result<()> {
         let snapshots = async {
-            let own = vec!["--worker-threads=20".to_owned()];
+            // What they lose when the API server dies is looked at again after this; 15 min by default.
+            let own = vec!["--worker-threads=20".to_owned(), "--resync-period=1m".to_owned()];
             let args = [self.generous_client(), own].concat();
             self.start_component("snapshot-controller", args.clone()).await?;
             let socket = format!("--csi-address={}", self.driver_socket().display());

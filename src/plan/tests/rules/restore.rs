@@ -415,11 +415,13 @@ fn play(cases: u32, breaking: bool, check: impl Fn(&mut Restore, &Step)) {
 #[test]
 fn every_interleaving_ends_on_its_own_volume_with_a_warm_pool_on() {
     let (robbed, stopped, cases) = (RefCell::new(0), RefCell::new(0), 2000);
+    let somebodys_errors = RefCell::new(0);
     play(cases, false, |restore, end| {
         // Over what is left of the pod that was stopped, AgentTier puts a sandbox in Error for good. Whoever resumes it that
         // soon is told so; a restore never does.
         let is_somebodys_error = restore.world.resumed && restore.world.ended_pods_met > 0;
         if matches!(end, Step::Refuse(Refusal::SandboxError(_))) && is_somebodys_error {
+            *somebodys_errors.borrow_mut() += 1;
             return;
         }
         assert_eq!(*end, Step::Done, "nothing was broken: {:#?}", restore.world);
@@ -437,6 +439,8 @@ fn every_interleaving_ends_on_its_own_volume_with_a_warm_pool_on() {
     let (robbed, stopped) = (robbed.into_inner(), stopped.into_inner());
     assert!(robbed > cases / 10, "only {robbed} of {cases} were robbed: this proves little");
     assert!(stopped > cases / 20, "only {stopped} of {cases} were stopped and put back");
+    let excused = somebodys_errors.into_inner();
+    assert!(excused < cases / 200, "{excused} of {cases} were resumed too soon: too many to excuse");
 }
 
 #[test]
