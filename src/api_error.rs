@@ -1,5 +1,6 @@
 //! What the API server, or the way to it, says went wrong: as a sentence, and as something that passes or not.
 
+use hyper_util::client::legacy::Error as Transport;
 use kube::Error;
 
 /// A [`kube::Error`] as one sentence for people, without its causes: they are in it.
@@ -14,10 +15,10 @@ pub fn sentence(error: &Error) -> String {
         }
         Error::Api(status) => format!("the API server answers {}", status.code),
         Error::Service(_) | Error::HyperError(_) | Error::ReadEvents(_) => {
-            format!("no answer from the API server: {}", root_words(error))
+            format!("no answer from the API server: {}", root_cause(error))
         }
-        Error::SerdeError(_) => format!("the API server's answer cannot be read: {}", root_words(error)),
-        other => match (other.to_string(), root_words(other)) {
+        Error::SerdeError(_) => format!("the API server's answer cannot be read: {}", root_cause(error)),
+        other => match (other.to_string(), root_cause(other)) {
             (whole, root) if whole.contains(&root) => whole,
             (whole, root) => format!("{whole}: {root}"),
         },
@@ -35,14 +36,10 @@ pub fn is_passing(error: &Error) -> bool {
     }
 }
 
-/// Whether nothing speaks against an API server that only needs time: it says that it cannot for now, or nothing within
-/// the limits for an answer and for a connection. Nobody refuses the connection.
+/// Whether there was a connection to the API server, whatever came of it. Otherwise there may be none at that address.
 #[must_use]
-pub fn is_slow(error: &Error) -> bool {
-    match error {
-        Error::Api(_) => is_passing(error),
-        other => took_too_long(root_cause(other)),
-    }
+pub fn is_reached(error: &Error) -> bool {
+    !causes(error).filter_map(|cause| cause.downcast_ref::<Transport>()).any(Transport::is_connect)
 }
 
 /// Whether the API server refused a call, for want of a right or by an admission rule.
@@ -58,32 +55,27 @@ pub fn is_denied(error: &Error) -> bool {
 }
 
 /// What the innermost error says: the ones around it say in which layer of the client it was.
-fn root_words(error: &Error) -> String {
-    match root_cause(error) {
-        root if took_too_long(root) => "it took too long".to_owned(),
-        root => root.to_string(),
-    }
+fn root_cause(error: &Error) -> String {
+    let Some(root) = causes(error).last() else { return String::new() };
+    let is_own_limit = root
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut && io.raw_os_error().is_none());
+    // The client has other words for the limit of a connection than for that of an answer.
+    if is_own_limit { "it took too long".to_owned() } else { root.to_string() }
 }
 
-fn root_cause(error: &Error) -> &(dyn std::error::Error + 'static) {
-    let mut root: &(dyn std::error::Error + 'static) = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root
-}
-
-/// What the client says once one of its own limits has passed.
-fn took_too_long(root: &(dyn std::error::Error + 'static)) -> bool {
-    let io = root.downcast_ref::<std::io::Error>();
-    io.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut && error.raw_os_error().is_none())
+/// The error and its causes, down to the innermost.
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let outermost: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(outermost), |error| error.source())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
+    use std::time::Duration;
 
     use kube::core::Status;
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -118,22 +110,46 @@ mod tests {
             assert!(!is_passing(&answer(code, "", "")), "{code}");
         }
         assert!(is_forbidden(&answer(403, "Forbidden", "no")) && !is_forbidden(&answer(401, "", "")));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_api_server_is_there_and_one_that_refuses_connections_is_not() {
-        let never = tokio::time::timeout(std::time::Duration::from_secs(30), std::future::pending::<()>());
-        let elapsed = never.await.expect_err("nothing comes");
-        // As of a connection that does not come about, and of one on which nothing comes.
-        let unconnected = Error::Service(Box::new(std::io::Error::new(ErrorKind::TimedOut, elapsed)));
-        let unanswered = Error::Service(Box::new(std::io::Error::from(ErrorKind::TimedOut)));
-        for silent in [unconnected, unanswered] {
-            assert_eq!(sentence(&silent), "no answer from the API server: it took too long");
-            assert!(is_slow(&silent), "{silent:?}");
-        }
-        assert!(is_slow(&answer(429, "", "")) && is_slow(&answer(503, "", "")));
-        assert!(!is_slow(&refused()) && !is_slow(&answer(403, "", "")));
         assert!(is_denied(&answer(401, "", "")) && is_denied(&answer(403, "", "")));
         assert!(!is_denied(&answer(404, "", "")));
+    }
+
+    /// What the client makes of a call to that address, with these limits of 50 ms.
+    async fn failure(url: String, connect: bool, read: bool) -> Error {
+        let limit = |on: bool| on.then_some(Duration::from_millis(50));
+        let mut config = kube::Config::new(url.parse().expect("a URL"));
+        (config.connect_timeout, config.read_timeout, config.default_retry) =
+            (limit(connect), limit(read), false);
+        let client = kube::Client::try_from(config).expect("a client");
+        client.apiserver_version().await.expect_err("nobody answers")
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_cannot_be_made_is_told_from_one_that_breaks() {
+        // Connections are made, and nobody is there for them.
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = silent.local_addr().expect("an address");
+        let too_long = "no answer from the API server: it took too long";
+        let unconnected = failure(format!("https://{address}"), true, false).await;
+        assert_eq!(sentence(&unconnected), too_long);
+        let unanswered = failure(format!("http://{address}"), false, true).await;
+        assert_eq!(sentence(&unanswered), too_long);
+        assert!(is_passing(&unconnected) && !is_reached(&unconnected), "{unconnected:?}");
+        assert!(is_passing(&unanswered) && is_reached(&unanswered), "{unanswered:?}");
+
+        let (cut, ()) = tokio::join!(failure(format!("http://{address}"), false, false), async {
+            // The one from before, and this one.
+            for _ in 0..3 {
+                drop(silent.accept().await);
+            }
+            drop(silent);
+        });
+        assert!(is_passing(&cut) && is_reached(&cut), "{cut:?}");
+        let refused = failure(format!("http://{address}"), false, false).await;
+        assert!(is_passing(&refused) && !is_reached(&refused), "{refused:?}");
+        assert!(
+            sentence(&refused).starts_with("no answer from the API server: Connection refused"),
+            "{refused:?}"
+        );
     }
 }

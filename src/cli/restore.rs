@@ -107,8 +107,8 @@ fn print(restored: &Restored) {
     );
     if !restored.filled {
         println!(
-            "the volume binds on first use: it is filled from {} when the sandbox is resumed, which has to be kept \
-             until then",
+            "the volume binds on first use: it is filled from recovery point {0} when the sandbox is resumed; do not \
+             delete {0} before",
             restored.recovery_point
         );
     }

@@ -1,7 +1,7 @@
 //! Writing the status of policies.
 
 use std::cell::LazyCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
@@ -30,8 +30,10 @@ pub struct StatusWriter {
 /// A status that the API server has taken.
 struct Sent {
     status: BackupPolicyStatus,
-    /// The policy as it was seen then, by its resourceVersion: as long as that is what is seen, the status is on its way.
-    over: Option<String>,
+    /// What the policy was before, by its resourceVersions: as long as one of these is seen, the status is on its way.
+    over: BTreeSet<String>,
+    /// The resourceVersion that the policy has with it.
+    version: String,
     /// When. It is not believed for ever: a restored etcd, for one, counts anew.
     at: Timestamp,
 }
@@ -39,7 +41,8 @@ struct Sent {
 impl Sent {
     /// The policy as it will be seen, where it is on its way.
     fn onto(&self, policy: &BackupPolicy, now: Timestamp) -> Option<BackupPolicy> {
-        let on_its_way = self.over == policy.resource_version() && now.duration_since(self.at) < EVERY;
+        let is_before = policy.resource_version().is_some_and(|seen| self.over.contains(&seen));
+        let on_its_way = is_before && now.duration_since(self.at) < EVERY;
         on_its_way.then(|| BackupPolicy { status: Some(self.status.clone()), ..policy.clone() })
     }
 }
@@ -114,21 +117,25 @@ impl StatusWriter {
             let to_come = self.sent.get(&name).and_then(|sent| sent.onto(policy, now));
             let seen = to_come.as_ref().unwrap_or(policy);
             let status = policy_status(seen, told, &of_policy, || regime.reach(policy, observed));
-            if to_come.is_none() {
-                self.sent.remove(&name);
-            }
+            let mut sent = self.sent.remove(&name).filter(|_| to_come.is_some());
             if seen.status.as_ref() != Some(&status) {
                 self.written.insert(name.clone(), once_more);
-                if self.send(&name, &status).await {
-                    self.sent.insert(name, Sent { status, over: policy.resource_version(), at: now });
+                if let Some(version) = self.send(&name, &status).await {
+                    let earlier =
+                        sent.into_iter().flat_map(|sent| sent.over.into_iter().chain([sent.version]));
+                    let over = earlier.chain(policy.resource_version()).collect();
+                    sent = Some(Sent { status, over, version, at: now });
                 }
+            }
+            if let Some(sent) = sent {
+                self.sent.insert(name, sent);
             }
         }
         wake
     }
 
-    /// Says whether the API server has taken it.
-    async fn send(&self, name: &str, status: &BackupPolicyStatus) -> bool {
+    /// The resourceVersion of the policy with it, where the API server has taken it.
+    async fn send(&self, name: &str, status: &BackupPolicyStatus) -> Option<String> {
         let patch = json!({
             "apiVersion": BackupPolicy::api_version(&()),
             "kind": BackupPolicy::kind(&()),
@@ -138,18 +145,18 @@ impl StatusWriter {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&patch);
         if self.leadership.check().is_err() {
-            return false;
+            return None;
         }
         let write = api.patch_status(name, &params, &patch);
         match tokio::time::timeout(crate::deadline::CALL_DEADLINE, write).await {
-            Ok(Ok(_)) => return true,
+            Ok(Ok(taken)) => return taken.resource_version(),
             Ok(Err(error)) => {
                 let error = crate::api_error::sentence(&error);
                 tracing::warn!(policy = name, %error, "cannot write the policy's status");
             }
             Err(_) => tracing::warn!(policy = name, "cannot write the policy's status: no answer"),
         }
-        false
+        None
     }
 }
 
@@ -159,7 +166,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
-    use agenttier_backup_plan::Limits;
+    use agenttier_backup_plan::{Limits, Suspension};
     use http::{Request, Response};
     use kube::client::Body;
 
@@ -178,9 +185,11 @@ mod tests {
         fn client(&self) -> Client {
             let server = self.clone();
             let service = tower::service_fn(move |_: Request<Body>| {
-                server.writes.fetch_add(1, Ordering::Relaxed);
+                // The first one is refused, and makes no version.
+                let version = 7 + server.writes.fetch_add(1, Ordering::Relaxed);
                 let code = server.code.load(Ordering::Relaxed);
-                let body = json!({ "metadata": { "name": "p" }, "spec": {}, "code": code });
+                let metadata = json!({ "name": "p", "resourceVersion": version.to_string() });
+                let body = json!({ "metadata": metadata, "spec": {}, "code": code });
                 let body = Body::from(body.to_string().into_bytes());
                 let answer = Response::builder().status(code).body(body).expect("an answer");
                 async move { Ok::<_, Infallible>(answer) }
@@ -190,42 +199,49 @@ mod tests {
     }
 
     /// A policy, as it is seen at that version, and what a pass makes of it.
-    async fn pass(writer: &mut StatusWriter, version: &str, now: Timestamp) {
+    async fn pass(writer: &mut StatusWriter, version: u16, now: Timestamp, suspended: &[Suspension]) {
         let policy = json!({
             "apiVersion": BackupPolicy::api_version(&()), "kind": BackupPolicy::kind(&()),
-            "metadata": { "name": "p", "resourceVersion": version, "generation": 1 }, "spec": {},
+            "metadata": { "name": "p", "resourceVersion": version.to_string(), "generation": 1 }, "spec": {},
         });
         let policy = serde_json::from_value(policy).expect("a policy");
         let observed = Observed { policies: vec![Arc::new(policy)], ..Observed::default() };
         let limits = Limits { snapshots_in_flight: 10, deletions_in_flight: 20, snapshots: None };
         let (mass, velero) = (BTreeMap::new(), Findings::default());
         let pace = Pace { limits, per_minute: 1.0 };
-        let told = Told { now, verdicts: &[], pace, suspended: &[], mass: &mass, velero: &velero };
+        let told = Told { now, verdicts: &[], pace, suspended, mass: &mass, velero: &velero };
         writer.write(&observed, &Regime::default(), &told).await;
     }
 
     #[tokio::test]
     async fn what_is_on_its_way_is_not_sent_again() {
         let server = Server::default();
-        server.code.store(500, Ordering::Relaxed);
         let mut writer = StatusWriter::new(server.client(), Leadership::alone());
         let calls = || server.writes.load(Ordering::Relaxed);
-        pass(&mut writer, "7", at(100)).await;
+        server.code.store(500, Ordering::Relaxed);
+        pass(&mut writer, 7, at(100), &[]).await;
         assert_eq!(calls(), 1);
         server.code.store(200, Ordering::Relaxed);
-        pass(&mut writer, "7", at(101)).await;
+        pass(&mut writer, 7, at(101), &[]).await;
         assert_eq!(calls(), 2, "what failed is tried again");
-        pass(&mut writer, "7", at(103)).await;
+        pass(&mut writer, 7, at(103), &[]).await;
         assert_eq!(calls(), 2, "the watch is still to show it");
-        pass(&mut writer, "8", at(105)).await;
-        assert_eq!(calls(), 3, "somebody has taken it away");
-        pass(&mut writer, "8", at(164)).await;
-        assert_eq!(calls(), 3);
-        pass(&mut writer, "8", at(165)).await;
-        assert_eq!(calls(), 4, "nothing is on its way for so long");
+        let doubt = [Suspension::ClockUnknown];
+        pass(&mut writer, 7, at(104), &doubt).await;
+        assert_eq!(calls(), 3, "it has changed");
+        for version in [7, 8] {
+            pass(&mut writer, version, at(105), &doubt).await;
+            assert_eq!(calls(), 3, "the last of two is still to be shown: {version}");
+        }
+        pass(&mut writer, 10, at(106), &doubt).await;
+        assert_eq!(calls(), 4, "somebody has taken it away");
+        pass(&mut writer, 10, at(165), &doubt).await;
+        assert_eq!(calls(), 4);
+        pass(&mut writer, 10, at(166), &doubt).await;
+        assert_eq!(calls(), 5, "nothing is on its way for so long");
         writer.forget();
-        pass(&mut writer, "8", at(166)).await;
-        assert_eq!(calls(), 5);
+        pass(&mut writer, 10, at(166), &doubt).await;
+        assert_eq!(calls(), 6);
     }
 
     fn at(second: i64) -> Timestamp {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::order::Order;
 use super::unchosen::{Offer, Unchosen};
 use crate::age::age;
-use crate::api_error::{is_slow, sentence};
+use crate::api_error::{is_passing, is_reached, sentence};
 
 /// So many recovery points are offered at once.
 const OFFERS: usize = 10;
@@ -165,9 +165,9 @@ impl RestoreError {
         Self::Api { doing: doing.into(), error: Box::new(error), left: Box::default() }
     }
 
-    /// Whether the API server is there and only needs time.
-    pub(super) fn is_slow(&self) -> bool {
-        matches!(self, Self::Api { error, .. } if is_slow(error))
+    /// Whether an API server that is there may well answer later.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Api { error, .. } if is_passing(error) && is_reached(error))
     }
 
     pub(super) fn no_sandbox(order: &Order) -> Self {

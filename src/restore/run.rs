@@ -84,8 +84,8 @@ struct Standing {
 
 /// Restores, until it is done or `limit` has passed. `tell` hears what happens before it does.
 ///
-/// Trouble with the API server that may pass is waited out once something may have been made; before, as long as
-/// nobody refuses the connection: then it may be the wrong address. It may be run again: it goes on where it was.
+/// Trouble with the API server that may pass is waited out once something may have been made; before, once
+/// there was a connection: without one it may be the wrong address. It may be run again: it goes on where it was.
 ///
 /// # Errors
 /// When it cannot go on, or has not come to its end in time.
@@ -125,7 +125,7 @@ impl Standing {
         let mut pause = LOOK_EVERY;
         loop {
             match order.clone().prepare(client).await {
-                Err(error) if self.away.is_some() || error.is_slow() => self.wait_out(error, tell)?,
+                Err(error) if self.away.is_some() || error.may_pass() => self.wait_out(error, tell)?,
                 prepared => {
                     self.trouble = None;
                     return prepared;

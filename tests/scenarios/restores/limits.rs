@@ -68,7 +68,10 @@ async fn a_silent_api_server_does_not_hold_a_restore_up_beyond_its_limit() {
 
 async fn until_it_says(process: &testbed::Process, words: &str) {
     testbed::until(&format!("the restore to say {words:?}"), PATIENCE, || async {
-        Ok(process.log()?.contains(words).then_some(()))
+        let log = process.log()?;
+        let says = log.contains(words);
+        assert!(says || process.exit().is_none(), "it has ended: {log}");
+        Ok(says.then_some(()))
     })
     .await
     .unwrap();

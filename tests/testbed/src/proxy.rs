@@ -69,6 +69,8 @@ impl Cluster {
         let mut config = self.admin_config();
         // Each request comes with its own identity, or none.
         config.auth_info = AuthInfo::default();
+        // Whoever asks sets the limits.
+        (config.connect_timeout, config.read_timeout) = (None, None);
         let upstream = Client::try_from(config)?;
         let traffic = Arc::new(Traffic { upstream, state: Mutex::default() });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("open the proxy's port")?;
