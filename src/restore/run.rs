@@ -10,15 +10,12 @@ use tokio::time::Instant;
 use super::error::{Leftover, RestoreError};
 use super::look::{Found, Looker};
 use super::order::Order;
-use super::perform::{doing, perform};
+use super::perform::perform;
 use super::prepare::Restore;
-use super::waited_for::waited_for;
-use crate::api_error::{is_denied, is_passing, sentence};
+use super::standing::{Progress, Standing};
 
 /// How often to look while something else is at work.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// A wait that is longer is explained.
-const EXPLAIN_AFTER: Duration = Duration::from_secs(10);
 /// How long to wait at most before the API server is tried again.
 const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 
@@ -47,41 +44,6 @@ pub struct Restored {
     pub seconds: f64,
 }
 
-/// What a restore tells while it goes on.
-#[derive(Debug)]
-pub enum Progress<'a> {
-    /// It is known what is made of what.
-    Prepared(&'a Restore),
-    /// It comes to this step.
-    Step(&'a Step),
-    /// It has waited for a while, for this object as it is now.
-    Waiting(&'a str),
-    /// The API server cannot be asked for the moment.
-    Trouble(&'a str),
-}
-
-/// An API server that comes back refuses everybody until it has read who is who and may do what: some seconds, and more
-/// where the machine is busy. So long it is not believed.
-const RIGHTS_ARE_READ_WITHIN: Duration = Duration::from_mins(1);
-
-/// Where a restore stands, for whoever has to end it.
-#[derive(Debug, Default)]
-struct Standing {
-    step: Option<Step>,
-    /// Since when it has been at this step, without a word since.
-    since: Option<Instant>,
-    /// What has to move before it can go on.
-    waits_for: Option<String>,
-    /// What has been said of that.
-    explained: Option<String>,
-    /// What the API server says, or the way to it, as long as it cannot be asked.
-    trouble: Option<String>,
-    /// When it last could not be reached.
-    away: Option<Instant>,
-    /// What there was of the restore when it was last seen.
-    left: Leftover,
-}
-
 /// Restores, until it is done or `limit` has passed. `tell` hears what happens before it does.
 ///
 /// Trouble with the API server that may pass is waited out once something may have been made; before, once
@@ -99,80 +61,34 @@ pub async fn restore(
     let mut standing = Standing::default();
     let command = order.again();
     let all_of_it = Box::pin(async {
-        let restore = standing.prepare(client, order, &mut tell).await?;
+        let restore = prepare(client, order, &mut standing, &mut tell).await?;
         tell(Progress::Prepared(&restore));
         let found = Box::pin(restore.bring_about(client, &mut standing, &mut tell)).await?;
         Ok(restore.restored(&found, begun.elapsed()))
     });
     tokio::time::timeout(limit, all_of_it).await.unwrap_or_else(|_| {
-        Err(RestoreError::TimedOut {
-            doing: standing.step.as_ref().map_or("see what there is", doing),
-            after: begun.elapsed(),
-            because: standing.trouble.or(standing.waits_for),
-            command,
-        })
+        let (doing, because) = (standing.doing(), standing.because());
+        Err(RestoreError::TimedOut { doing, because, after: begun.elapsed(), command })
     })
 }
 
-impl Standing {
-    /// Finds what it is made of.
-    async fn prepare(
-        &mut self,
-        client: &Client,
-        order: Order,
-        tell: &mut impl FnMut(Progress<'_>),
-    ) -> Result<Restore, RestoreError> {
-        let mut pause = LOOK_EVERY;
-        loop {
-            match order.clone().prepare(client).await {
-                Err(error) if self.away.is_some() || error.may_pass() => self.wait_out(error, tell)?,
-                prepared => {
-                    self.trouble = None;
-                    return prepared;
-                }
+/// Finds what it is made of.
+async fn prepare(
+    client: &Client,
+    order: Order,
+    standing: &mut Standing,
+    tell: &mut impl FnMut(Progress<'_>),
+) -> Result<Restore, RestoreError> {
+    let mut pause = LOOK_EVERY;
+    loop {
+        match order.clone().prepare(client).await {
+            Err(error) if standing.was_away() || error.may_pass() => standing.wait_out(error, tell)?,
+            prepared => {
+                standing.trouble = None;
+                return prepared;
             }
-            pause = sleep(pause).await;
         }
-    }
-
-    /// It comes to this step, or is still there.
-    fn stands_at(&mut self, step: &Step, found: &Found, tell: &mut impl FnMut(Progress<'_>)) {
-        if self.step.as_ref() != Some(step) {
-            tell(Progress::Step(step));
-            (self.step, self.since, self.explained) = (Some(step.clone()), Some(Instant::now()), None);
-        }
-        self.waits_for = waited_for(step, found);
-        let is_long = self.since.is_some_and(|since| since.elapsed() >= EXPLAIN_AFTER);
-        if let Some(waits_for) =
-            self.waits_for.as_ref().filter(|_| is_long && self.explained != self.waits_for)
-        {
-            tell(Progress::Waiting(waits_for));
-            self.since = Some(Instant::now());
-            self.explained.clone_from(&self.waits_for);
-        }
-    }
-
-    /// Says what is in the way if it may pass, and ends the restore if not.
-    fn wait_out(
-        &mut self,
-        error: RestoreError,
-        tell: &mut impl FnMut(Progress<'_>),
-    ) -> Result<(), RestoreError> {
-        let RestoreError::Api { doing, error, .. } = error else { return Err(error) };
-        let passing = is_passing(&error);
-        if passing {
-            self.away = Some(Instant::now());
-        }
-        let just_back = self.away.is_some_and(|away| away.elapsed() < RIGHTS_ARE_READ_WITHIN);
-        if !(passing || just_back && is_denied(&error)) {
-            return Err(RestoreError::Api { doing, error, left: Box::new(self.left.clone()) });
-        }
-        let said = sentence(&error);
-        if self.trouble.as_ref() != Some(&said) {
-            tell(Progress::Trouble(&said));
-            self.trouble = Some(said);
-        }
-        Ok(())
+        pause = sleep(pause).await;
     }
 }
 
@@ -199,7 +115,7 @@ impl Restore {
             standing.left = self.left(&found);
             let step = next_step(&found.sight, &claim, self.order.start);
             let again = standing.step.as_ref() == Some(&step);
-            standing.stands_at(&step, &found, tell);
+            standing.come_to(&step, &found, tell);
             match &step {
                 Step::Done => return Ok(found),
                 Step::Refuse(refusal) => {
