@@ -138,7 +138,7 @@ mod tests {
         assert!(is_passing(&unanswered) && is_reached(&unanswered), "{unanswered:?}");
 
         let (cut, ()) = tokio::join!(failure(format!("http://{address}"), false, false), async {
-            // The one from before, and this one.
+            // Two from before, and this one.
             for _ in 0..3 {
                 drop(silent.accept().await);
             }

@@ -9,6 +9,7 @@ pub mod agenttier;
 pub mod api;
 pub mod api_error;
 pub mod backup;
+mod claim;
 pub mod cli;
 pub mod client;
 pub mod controller;

@@ -15,6 +15,7 @@ use super::recovery_point::{marks_of, recovery_point};
 use super::retired::{Aftermath, Retired};
 use super::sandbox_ref::{Sandboxes, User, sandbox_ref};
 use crate::agenttier::Sandbox;
+use crate::claim::phase;
 use crate::csi::{GROUP, VolumeSnapshot};
 
 /// Every workspace volume with all snapshots of its claim, and every volume that was one and of which recovery points
@@ -143,7 +144,7 @@ impl<'a> Index<'a> {
             uid: VolumeUid::new(uid),
             namespace: namespace.to_owned(),
             claim: name.to_owned(),
-            phase: match claim.status.as_ref().and_then(|status| status.phase.as_deref()) {
+            phase: match phase(claim) {
                 Some("Bound") => ClaimPhase::Bound,
                 Some("Lost") => ClaimPhase::Lost,
                 _ => ClaimPhase::Pending,
@@ -187,7 +188,7 @@ impl<'a> Index<'a> {
 
 /// The VolumeSnapshot (namespace, name) that a claim is still to be filled from.
 fn unfinished_read(claim: &PersistentVolumeClaim) -> Option<ClaimKey<'_>> {
-    let bound = claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound");
+    let bound = phase(claim) == Some("Bound");
     let spec = claim.spec.as_ref().filter(|_| !bound)?;
     let namespace = claim.metadata.namespace.as_deref()?;
     let local = spec

@@ -39,11 +39,14 @@ struct Sent {
 }
 
 impl Sent {
-    /// The policy as it will be seen, where it is on its way.
-    fn onto(&self, policy: &BackupPolicy, now: Timestamp) -> Option<BackupPolicy> {
+    fn is_on_its_way(&self, policy: &BackupPolicy, now: Timestamp) -> bool {
         let is_before = policy.resource_version().is_some_and(|seen| self.over.contains(&seen));
-        let on_its_way = is_before && now.duration_since(self.at) < EVERY;
-        on_its_way.then(|| BackupPolicy { status: Some(self.status.clone()), ..policy.clone() })
+        is_before && now.duration_since(self.at) < EVERY
+    }
+
+    /// The policy as it will be seen.
+    fn onto(&self, policy: &BackupPolicy) -> BackupPolicy {
+        BackupPolicy { status: Some(self.status.clone()), ..policy.clone() }
     }
 }
 
@@ -114,10 +117,10 @@ impl StatusWriter {
             let mut of_policy = notices_of(&name, &ties, regime.limit);
             of_policy.extend(velero_notices(policy, told.velero));
             // What is on its way is built upon: its conditions have changed when it says.
-            let to_come = self.sent.get(&name).and_then(|sent| sent.onto(policy, now));
+            let mut sent = self.sent.remove(&name).filter(|sent| sent.is_on_its_way(policy, now));
+            let to_come = sent.as_ref().map(|sent| sent.onto(policy));
             let seen = to_come.as_ref().unwrap_or(policy);
             let status = policy_status(seen, told, &of_policy, || regime.reach(policy, observed));
-            let mut sent = self.sent.remove(&name).filter(|_| to_come.is_some());
             if seen.status.as_ref() != Some(&status) {
                 self.written.insert(name.clone(), once_more);
                 if let Some(version) = self.send(&name, &status).await {

@@ -12,6 +12,7 @@ use super::origin::Origin;
 use super::prepare::Restore;
 use crate::agenttier::{ACTION_ANNOTATION, Sandbox, WILL_RESTART};
 use crate::api_error::is_forbidden;
+use crate::claim::phase;
 use crate::csi::VolumeSnapshot;
 use crate::pod;
 
@@ -141,10 +142,6 @@ impl<'a> Looker<'a> {
             Err(error) => Err(error),
         }
     }
-}
-
-fn phase(claim: &PersistentVolumeClaim) -> Option<&str> {
-    claim.status.as_ref().and_then(|status| status.phase.as_deref())
 }
 
 fn claim_sight(claim: &PersistentVolumeClaim, origin: &Origin, sandbox_uid: Option<&str>) -> ClaimSight {

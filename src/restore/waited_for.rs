@@ -6,6 +6,7 @@ use kube::ResourceExt;
 
 use super::look::{Found, Pods};
 use crate::agenttier::Sandbox;
+use crate::claim::phase;
 use crate::pod;
 
 /// The object that has to move before the restore can, and how it is, as last read.
@@ -23,7 +24,7 @@ pub(super) fn waited_for(step: &Step, found: &Found) -> Option<String> {
 fn claim(claim: &PersistentVolumeClaim) -> String {
     let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
     let class = class.map(|class| format!(" of class {class}")).unwrap_or_default();
-    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("new");
+    let phase = phase(claim).unwrap_or("new");
     format!("volume claim {}{class} is {phase}", claim.name_any())
 }
 

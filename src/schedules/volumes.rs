@@ -11,6 +11,7 @@ use velero::Backup;
 use velero::labels::EXCLUDE_FROM_BACKUP;
 
 use super::read_back::{VolumesMissing, begun};
+use crate::claim::phase;
 use crate::observe::Observed;
 
 /// A volume is there a moment before its claim is bound.
@@ -90,8 +91,7 @@ impl fmt::Display for VolumesMissing {
 
 fn is_to_be_saved(claim: &PersistentVolumeClaim) -> bool {
     let says = |label: &str| claim.labels().get(label).is_some_and(|said| said == "true");
-    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
-    phase == Some("Bound")
+    phase(claim) == Some("Bound")
         && says(MANAGED)
         && !claim.labels().contains_key(POOLED)
         && !says(EXCLUDE_FROM_BACKUP)

@@ -14,7 +14,7 @@ use double::{NewSandbox, Phase};
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use stage::{Rhythm, Stage};
-use testbed::{Tree, WAITING_STORAGE_CLASS};
+use testbed::{Process, Tree, WAITING_STORAGE_CLASS};
 
 use crate::place::{ONCE, PATIENCE, TEAM, TEMPLATE, claims, eventually, stage_with, user, with_pool};
 
@@ -67,6 +67,17 @@ async fn runs_on(stage: &Stage, sandbox: &str, files: &Tree) {
     assert_eq!(running.data["status"]["pvcName"], claim.as_str());
     let tree = stage.cluster.volume(TEAM, &claim).await.unwrap().tree().unwrap();
     assert_eq!(testbed::difference(files, &tree), Vec::<String>::new());
+}
+
+/// Waits until a restore that goes on has said something.
+async fn until_it_says(process: &Process, words: &str) {
+    eventually(&format!("the restore says {words:?}"), || async {
+        let log = process.log()?;
+        let says = log.contains(words);
+        assert!(says || process.exit().is_none(), "it has ended: {log}");
+        Ok(says.then_some(()))
+    })
+    .await;
 }
 
 /// Checks that nothing of a sandbox exists.

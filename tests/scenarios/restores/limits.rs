@@ -6,7 +6,7 @@ use double::Options;
 use testbed::{Exit, Point, Then};
 
 use super::interruptions::{creates, is_real, through_a_proxy};
-use super::{runs_on, with_a_point};
+use super::{runs_on, until_it_says, with_a_point};
 use crate::place::{PATIENCE, TEAM, stage_with};
 
 const API_SERVER: &str = "kube-apiserver";
@@ -64,17 +64,6 @@ async fn a_silent_api_server_does_not_hold_a_restore_up_beyond_its_limit() {
     assert_eq!(nobody_there.exit, Exit::Code(1));
     let text = &nobody_there.text;
     assert!(text.starts_with("error: cannot read ") && text.contains("no answer"), "{text}");
-}
-
-async fn until_it_says(process: &testbed::Process, words: &str) {
-    testbed::until(&format!("the restore to say {words:?}"), PATIENCE, || async {
-        let log = process.log()?;
-        let says = log.contains(words);
-        assert!(says || process.exit().is_none(), "it has ended: {log}");
-        Ok(says.then_some(()))
-    })
-    .await
-    .unwrap();
 }
 
 /// An API server that goes away and comes back, and connections that break, cost a restore some time.

@@ -12,7 +12,7 @@ use stage::Stage;
 use testbed::{Exit, Point, Process, Proxy, Write};
 
 use super::interruptions::{is_real, through_a_proxy};
-use super::{runs_on, with_a_point};
+use super::{runs_on, until_it_says, with_a_point};
 use crate::place::{PATIENCE, TEAM, eventually, stage, user};
 
 /// A restore of `s1` as `target` that was held up between the Sandbox and its status until AgentTier had it running.
@@ -54,10 +54,7 @@ async fn one_that_is_to_stay_stopped_is_stopped_in_order_and_its_pod_awaited() {
 
     let process = overtaken(&stage, &through, "still", "stopped").await;
     user(&stage).wait_phase("still", Phase::Stopped).await.unwrap();
-    eventually("it waits for the pod", || async {
-        Ok(process.log()?.contains("waiting for it to stop, and for its pod to be gone").then_some(()))
-    })
-    .await;
+    until_it_says(&process, "waiting for it to stop, and for its pod to be gone").await;
     let user = user(&stage);
     let parked = user.wait_status("still", "its own pod's name", |status| status["podName"] == "still-pod");
     assert_eq!(parked.await.unwrap().data["status"]["agentConfigure"], configured);
